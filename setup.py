@@ -1,0 +1,2 @@
+from setuptools import find_packages, setup
+setup(packages=[*find_packages(include=["idp", "idp.*"]), "idp.templates", "idp.static"])
