@@ -1,0 +1,75 @@
+"""gunicorn gthread: the server that terminates TLS itself and serves a renewed certificate at once."""
+
+from __future__ import annotations
+
+import importlib
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+
+from idp.cli.serving.tls import ReloadingContext
+from idp.settings import Settings
+
+TARGET = "idp.wsgi"
+
+
+class Gunicorn(BaseApplication):  # type: ignore[misc]
+    """gunicorn configured from the settings alone: no file, no GUNICORN_CMD_ARGS."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take the options over into gunicorn's own configuration."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Import the application, once in each worker."""
+        return importlib.import_module(TARGET).app
+
+
+def options(settings: Settings, *, threads: int) -> dict[str, Any]:
+    """What gunicorn is told. Forwarded headers decide nothing here: the app reads trusted ones itself."""
+    chosen: dict[str, Any] = {
+        "bind": f"{settings.host}:{settings.port}",
+        "workers": settings.workers,
+        "threads": threads,
+        "worker_class": "gthread",
+        "backlog": 2048,
+        "keepalive": 15,
+        "timeout": 30,
+        "graceful_timeout": 10,
+        "limit_request_line": 8190,
+        "limit_request_fields": 64,
+        "limit_request_field_size": 8190,
+        "forwarded_allow_ips": "",
+        "header_map": "drop",  # X_Forwarded_For must not pass for X-Forwarded-For
+        "accesslog": None,
+        "errorlog": "-",
+        "loglevel": "warning",
+        "control_socket_disable": True,
+    }
+    if settings.tls_certificate and settings.tls_key:
+        context = ReloadingContext(settings.tls_certificate, settings.tls_key)
+        chosen |= {
+            "certfile": str(settings.tls_certificate),
+            "keyfile": str(settings.tls_key),
+            "ssl_context": _always(context.current),
+        }
+    return chosen
+
+
+def _always(current: Callable[[], ssl.SSLContext]) -> Callable[[Any, Any], ssl.SSLContext]:
+    def ssl_context(_config: Any, _default_factory: Any) -> ssl.SSLContext:
+        return current()
+
+    return ssl_context
+
+
+def serve(settings: Settings, *, threads: int) -> None:
+    """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
+    Gunicorn(options(settings, threads=threads)).run()
