@@ -1,0 +1,139 @@
+"""Each page in each state, in a real browser: fits, reads, reaches, and nobody is left out."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Page as Tab
+
+from tests.look.gallery import PAGES, Page
+
+WIDTHS = (320, 460, 1280)
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+# What a finger must hit: links inside a sentence are exempt (WCAG 2.5.8), all else is 44 px high.
+SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), summary")]
+  .filter(it => it.checkVisibility() && !(it.matches("a") && getComputedStyle(it).display === "inline"))
+  .filter(it => it.getBoundingClientRect().height < 44)
+  .map(it => `${it.tagName} ${it.id} ${it.getBoundingClientRect().height}`)"""
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+INLINE = """() => document.querySelectorAll("[style], style, script, [onclick], [onload], [onsubmit]").length"""
+VIOLATIONS = """async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}))
+  .violations.map(v => `${v.id}: ${v.nodes.map(n => n.html + " " + n.failureSummary).join(" | ")}`)"""
+
+
+@pytest.fixture(scope="module")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """Own context whose policy is bypassed for axe alone; the policy has its own test."""
+    made = chromium.new_context(bypass_csp=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext) -> Iterator[Tab]:
+    made = context.new_page()
+    yield made
+    made.close()
+
+
+@EACH_PAGE
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_fits_every_width_without_sideways_scroll(
+    tab: Tab, gallery: str, shots: Path, page: Page, direction: str
+) -> None:
+    tab.goto(f"{gallery}/page/{page.name}/{direction}")
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 800})
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            tab.screenshot(path=shots / f"{page.name}-{direction}-{width}-{scheme}.png", full_page=True)
+        assert tab.evaluate(SIDEWAYS) == 0, f"scrolls sideways at {width}"
+
+
+@EACH_PAGE
+def test_gives_every_finger_a_target_of_44_pixels(tab: Tab, gallery: str, page: Page) -> None:
+    tab.goto(f"{gallery}/page/{page.name}/ltr")
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate(SMALL_TARGETS) == []
+
+
+@EACH_PAGE
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_has_no_violation_that_axe_can_find(tab: Tab, gallery: str, axe: str, page: Page, scheme: Any) -> None:
+    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    tab.set_viewport_size({"width": 320, "height": 800})
+    tab.goto(f"{gallery}/page/{page.name}/ltr")
+    tab.add_script_tag(content=axe)
+    assert tab.evaluate(VIOLATIONS) == []
+
+
+@EACH_PAGE
+def test_lives_under_a_policy_without_inline_anything(chromium: Browser, gallery: str, page: Page) -> None:
+    tab = chromium.new_page()
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.goto(f"{gallery}/page/{page.name}/ltr")
+    assert (complaints, tab.evaluate(INLINE)) == ([], 0)
+    tab.close()
+
+
+@EACH_PAGE
+def test_zoomed_text_still_fits(tab: Tab, gallery: str, page: Page) -> None:
+    """Text at 200% on a 640 px window (WCAG 1.4.4 and 1.4.10 together)."""
+    tab.set_viewport_size({"width": 640, "height": 800})
+    tab.goto(f"{gallery}/page/{page.name}/ltr")
+    tab.evaluate("() => { document.documentElement.style.fontSize = '200%' }")
+    assert tab.evaluate(SIDEWAYS) == 0
+
+
+@pytest.mark.parametrize("name", ["login-error", "mfa-error", "recovery-error", "enrol-error", "login-broken"])
+def test_gives_focus_to_what_went_wrong(tab: Tab, gallery: str, name: str) -> None:
+    tab.goto(f"{gallery}/page/{name}/ltr")
+    tab.wait_for_function("() => document.activeElement?.id === 'problem'")
+    assert tab.get_attribute("#problem", "role") == "alert"
+
+
+@pytest.mark.parametrize(("name", "field"), [("login", "username"), ("mfa", "otp"), ("recovery", "recovery-code")])
+def test_lets_a_person_type_at_once(tab: Tab, gallery: str, name: str, field: str) -> None:
+    tab.goto(f"{gallery}/page/{name}/ltr")
+    tab.wait_for_function("id => document.activeElement?.id === id", arg=field)
+    assert tab.get_attribute(f"#{field}", "name") == field
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("login", ["A:", "username", "password", "login-submit"]),
+        ("login-error", ["username", "password", "login-submit"]),
+        ("mfa", ["otp", "mfa-submit", "A:"]),
+        ("consent", ["consent-deny", "consent-allow"]),
+        ("enrol", ["SUMMARY:", "otp", "enrol-submit"]),
+        ("recovery-codes", ["A:", "enrol-done"]),
+    ],
+)
+def test_walks_by_keyboard_in_reading_order(tab: Tab, gallery: str, name: str, order: list[str]) -> None:
+    tab.goto(f"{gallery}/page/{name}/ltr")
+    tab.evaluate("() => { document.activeElement?.blur(); document.body.tabIndex = -1; document.body.focus() }")
+    walked = []
+    for _ in order:
+        tab.keyboard.press("Tab")
+        walked.append(tab.evaluate("() => document.activeElement.id || document.activeElement.tagName + ':'"))
+    assert walked == order
+
+
+def test_never_shows_a_typed_password_again(tab: Tab, gallery: str) -> None:
+    tab.goto(f"{gallery}/page/login-error/ltr")
+    assert tab.input_value("#username") == "ada"
+    assert tab.input_value("#password") == ""
+
+
+@pytest.mark.parametrize("name", ["login-error", "mfa", "recovery", "enrol"])
+def test_ties_words_to_their_field(tab: Tab, gallery: str, name: str) -> None:
+    tab.goto(f"{gallery}/page/{name}/ltr")
+    missing = """() => [...document.querySelectorAll("[aria-describedby]")]
+      .flatMap(it => it.getAttribute("aria-describedby").split(" ")).filter(id => !document.getElementById(id))"""
+    assert tab.evaluate(missing) == []
