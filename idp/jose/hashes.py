@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256, sha512
 from typing import Any, Final
 
-from idp.jose.keys import canonical_alg
+from idp.jose.jwk import canonical_alg
 from idp.jose.strict import JoseError, b64encode
 
 # The hash inside the signature algorithm; Ed25519 uses SHA-512 (RFC 8032 section 5.1).

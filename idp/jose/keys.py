@@ -5,33 +5,42 @@ kid is the RFC 7638 thumbprint, so a key has the same name everywhere and two ke
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError as JoserfcError
-from joserfc.jwk import ECKey, OKPKey, RSAKey, thumbprint
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from idp.jose.strict import JoseError, b64decode, loads
-from idp.jose.weakness import check_rsa
+from idp.jose.jwk import (
+    ALGS,
+    CURVES,
+    KIND_OF,
+    PRIVATE_MEMBERS,
+    REQUIRED,
+    RSA_BITS,
+    canonical_alg,
+    check_numbers,
+    check_purpose,
+    thumbprint,
+)
+from idp.jose.strict import JoseError, loads
 
-ALGS: Final = ("ES256", "RS256", "EdDSA", "PS256")
+__all__ = ["ALGS", "KeySet", "SigningKey", "UnknownKey", "VerifyingKey"]
+
 MAX_JWKS: Final = 262_144
 MAX_KEYS: Final = 100
-_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
-TYPE_OF: Final = {"ES256": "EC", "RS256": "RSA", "PS256": "RSA", "EdDSA": "OKP"}
-_CURVES: Final = {"EC": "P-256", "OKP": "Ed25519"}
-_REQUIRED: Final = {"EC": ("crv", "x", "y"), "RSA": ("n", "e"), "OKP": ("crv", "x")}
 _ALGS_OF: Final = {
     "EC": frozenset({"ES256"}),
     "RSA": frozenset({"RS256", "PS256"}),
     "OKP": frozenset({"EdDSA"}),
 }
 _CLASSES: Final[dict[str, Any]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
+# KeyError: a curve that joserfc has no name for.
+_UNREADABLE: Final = (JoserfcError, ValueError, TypeError, KeyError, UnsupportedAlgorithm)
 # The registry's own table: its get_alg() would warn about the name EdDSA, which OpenID clients still expect.
 _MODELS: Final = {
     "ES256": JWSRegistry.algorithms["ES256"],
@@ -45,15 +54,6 @@ class UnknownKey(JoseError):
     """No single key fits the token: the one refusal after which fetching the set again may help."""
 
 
-def canonical_alg(name: object) -> str:
-    """Give the one name of an algorithm we use; `Ed25519` is `EdDSA` here (RFC 9864 section 2.2)."""
-    if name == "Ed25519":
-        return "EdDSA"
-    if not isinstance(name, str) or name not in ALGS:
-        raise JoseError("alg is not one of ours")
-    return name
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SigningKey:
     """A private key for one algorithm."""
@@ -65,10 +65,10 @@ class SigningKey:
     @classmethod
     def generate(cls, alg: str) -> Self:
         """Make a new key of today's strength (P-256, RSA 2048, Ed25519)."""
-        kind = TYPE_OF[canonical_alg(alg)]
-        key = RSAKey.generate_key(2048) if kind == "RSA" else _CLASSES[kind].generate_key(_CURVES[kind])
+        kind = KIND_OF[canonical_alg(alg)]
+        key = RSAKey.generate_key(RSA_BITS) if kind == "RSA" else _CLASSES[kind].generate_key(CURVES[kind])
         return cls(
-            kid=_thumbprint(kind, key.as_dict(private=False)),
+            kid=thumbprint(kind, key.as_dict(private=False)),
             alg=canonical_alg(alg),
             _key=key,
         )
@@ -76,18 +76,17 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes, *, alg: str, kid: str) -> Self:
         """Read a key that `private_pem` wrote, checking that it is fit for `alg` and really is `kid`."""
-        kind = TYPE_OF[canonical_alg(alg)]
+        kind = KIND_OF[canonical_alg(alg)]
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a weak key is refused below, not warned about
-                key = _CLASSES[kind].import_key(pem)
-        except (JoserfcError, ValueError, TypeError, UnsupportedAlgorithm):
+            raw = _CLASSES[kind].binding.import_from_bytes(pem)
+            key = _CLASSES[kind](raw, raw)
+            public = key.as_dict(private=False)
+        except _UNREADABLE:
             raise JoseError("private key cannot be read") from None
         if not key.is_private:
             raise JoseError("private key is public")
-        public = key.as_dict(private=False)
-        _check_numbers(kind, public)
-        if _thumbprint(kind, public) != kid:
+        check_numbers(kind, public)
+        if thumbprint(kind, public) != kid:
             raise JoseError("private key has another kid")
         return cls(kid=kid, alg=canonical_alg(alg), _key=key)
 
@@ -98,9 +97,9 @@ class SigningKey:
 
     def public_jwk(self) -> dict[str, str]:
         """Write the public half, and nothing of the private one (RFC 7517 section 4)."""
-        kind = TYPE_OF[self.alg]
+        kind = KIND_OF[self.alg]
         public = self._key.as_dict(private=False)
-        members = {name: str(public[name]) for name in _REQUIRED[kind]}
+        members = {name: str(public[name]) for name in REQUIRED[kind]}
         return {"kty": kind, "kid": self.kid, "use": "sig", "alg": self.alg, **members}
 
     def sign(self, signing_input: bytes) -> bytes:
@@ -122,22 +121,22 @@ class VerifyingKey:
         kind = jwk.get("kty")
         if not isinstance(kind, str) or kind not in _CLASSES:
             raise JoseError("key type is not one of ours")
-        if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        if not PRIVATE_MEMBERS.isdisjoint(jwk):
             raise JoseError("key has private members")
         kid = jwk.get("kid")
         if kid is not None and not isinstance(kid, str):
             raise JoseError("kid is not text")
-        _check_purpose(jwk)
-        _check_numbers(kind, jwk)
+        check_purpose(jwk)
+        check_numbers(kind, jwk)
         algs = _ALGS_OF[kind]
         if "alg" in jwk:
             algs &= {canonical_alg(jwk["alg"])}
         if not algs:
             raise JoseError("key does not fit its alg")
-        members = {name: jwk[name] for name in ("kty", *_REQUIRED[kind])}
+        members = {name: jwk[name] for name in ("kty", *REQUIRED[kind])}
         try:  # the binding checks that the point is on the curve
             return cls(kid=kid, algs=algs, _key=_CLASSES[kind].import_key(members))
-        except (JoserfcError, ValueError, TypeError, UnsupportedAlgorithm):
+        except _UNREADABLE:
             raise JoseError("key cannot be read") from None
 
     def verify(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
@@ -195,7 +194,7 @@ def _usable(jwk: object) -> VerifyingKey | None:
     """Drop what we cannot use; refuse the set that shows private numbers of a key pair."""
     if not isinstance(jwk, dict):
         return None
-    if jwk.get("kty") != "oct" and not _PRIVATE_MEMBERS.isdisjoint(jwk):
+    if jwk.get("kty") != "oct" and not PRIVATE_MEMBERS.isdisjoint(jwk):
         raise JoseError("key set shows a private key")
     try:
         return VerifyingKey.from_jwk(jwk)
@@ -209,34 +208,3 @@ def _index(keys: tuple[VerifyingKey, ...]) -> dict[str, tuple[VerifyingKey, ...]
         if key.kid is not None:
             index[key.kid] = (*index.get(key.kid, ()), key)
     return index
-
-
-def _check_purpose(jwk: Mapping[str, object]) -> None:
-    """Refuse a key that is for something else (RFC 7517 sections 4.2 and 4.3)."""
-    if jwk.get("use", "sig") != "sig":
-        raise JoseError("key is not for signatures")
-    operations = jwk.get("key_ops", ["verify"])
-    if not isinstance(operations, list) or "verify" not in operations:
-        raise JoseError("key is not for verification")
-
-
-def _check_numbers(kind: str, jwk: Mapping[str, object]) -> None:
-    """Refuse numbers that are spelt loosely, of the wrong size, or weak (RFC 7518 section 6)."""
-    if kind in _CURVES and jwk.get("crv") != _CURVES[kind]:
-        raise JoseError("key curve is not one of ours")
-    raw = {name: _number(jwk.get(name)) for name in _REQUIRED[kind] if name != "crv"}
-    if kind == "RSA":
-        check_rsa(int.from_bytes(raw["n"]), int.from_bytes(raw["e"]))
-    elif any(len(number) != 32 for number in raw.values()):
-        raise JoseError("key coordinate has the wrong length")
-
-
-def _number(value: object) -> bytes:
-    if not isinstance(value, str) or not value.isascii():
-        raise JoseError("key number is not text")
-    return b64decode(value.encode("ascii"))
-
-
-def _thumbprint(kind: str, public: Mapping[str, object]) -> str:
-    """Name a key by its required members (RFC 7638 section 3)."""
-    return thumbprint({"kty": kind, **{name: str(public[name]) for name in _REQUIRED[kind]}})

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from idp.jose.keys import KeySet, canonical_alg
+from idp.jose.jwk import canonical_alg
+from idp.jose.keys import KeySet
 from idp.jose.strict import Compact, JoseError, loads, split
 
 LEEWAY: Final = 30
