@@ -12,21 +12,34 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.look.gallery import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
+POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
+
+JINJA = Environment(
+    loader=FileSystemLoader(ROOT / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+)
+JINJA.globals.update(
+    csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0"
+)
 
 
 def render(name: str, direction: str) -> str:
     """One page of the gallery as the product would answer it."""
-    jinja = Environment(loader=FileSystemLoader(ROOT / "templates"), autoescape=True, undefined=StrictUndefined)
-    jinja.globals.update(csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0")
+    jinja = Environment(
+        loader=FileSystemLoader(ROOT / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+    )
+    jinja.globals.update(
+        csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0"
+    )
     chosen = next(page for page in PAGES if page.name == name)
     context: dict[str, object] = {**chosen.context, "dir": direction}
     if direction == "rtl":
         context["lang"] = "ar"
-    return jinja.get_template(chosen.template).render(context)
+    return JINJA.get_template(chosen.template).render(context)
 
 
 class Gallery(BaseHTTPRequestHandler):
@@ -39,8 +52,12 @@ class Gallery(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path.startswith("/page/"):
             name, direction = path.removeprefix("/page/").split("/")
-            return self.answer(render(name, direction).encode(), "text/html; charset=utf-8")
-        return self.answer((ROOT / path.lstrip("/")).read_bytes(), TYPES[Path(path).suffix])
+            return self.answer(
+                render(name, direction).encode(), "text/html; charset=utf-8"
+            )
+        return self.answer(
+            (ROOT / path.lstrip("/")).read_bytes(), TYPES[Path(path).suffix]
+        )
 
     def answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)
@@ -72,7 +89,12 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--no-first-run",
+            ],
         )
         yield browser
         browser.close()

@@ -15,19 +15,42 @@ TROUBLE = {
     "text": "Check the user name and the password, then try again. After five tries we slow down; "
     "a device you have used before is not locked out.",
 }
-USED = {"title": "This code has been used.", "text": "Wait for the next one, then type that."}
+USED = {
+    "title": "This code has been used.",
+    "text": "Wait for the next one, then type that.",
+}
 ADDRESS = "otpauth://totp/Gatehouse:ada@example.org?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Gatehouse"
 QR = Markup(segno.make(ADDRESS, error="m").svg_inline(scale=4, border=2, omitsize=True))  # noqa: S704 - our own drawing
 KEY = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"
 CODES = [f"{index}k7q-m2xp-w{index}rd" for index in range(10)]
 SCOPES = [
-    {"name": "openid", "title": "See who you are", "text": "a name that is yours alone", "api": ""},
+    {
+        "name": "openid",
+        "title": "See who you are",
+        "text": "a name that is yours alone",
+        "api": "",
+    },
     {"name": "email", "title": "See your e-mail address", "text": "", "api": ""},
-    {"name": "orders:read", "title": "Read your orders", "text": "", "api": "Orders API"},
-    {"name": "orders:write", "title": "Change your orders", "text": "places and cancels them", "api": "Orders API"},
+    {
+        "name": "orders:read",
+        "title": "Read your orders",
+        "text": "",
+        "api": "Orders API",
+    },
+    {
+        "name": "orders:write",
+        "title": "Change your orders",
+        "text": "places and cancels them",
+        "api": "Orders API",
+    },
 ]
 MANY_SCOPES = [
-    {"name": f"{LONG_WORD[:52]}:read{index}", "title": LONG_NAME, "text": LONG_WORD, "api": LONG_NAME}
+    {
+        "name": f"{LONG_WORD[:52]}:read{index}",
+        "title": LONG_NAME,
+        "text": LONG_WORD,
+        "api": LONG_NAME,
+    }
     for index in range(40)
 ]
 
@@ -42,14 +65,25 @@ class Page:
 
 
 def page(name: str, template: str, **context: object) -> Page:
-    return Page(name=name, template=template, context={"action": "/here?signin=1", **context})
+    return Page(
+        name=name, template=template, context={"action": "/here?signin=1", **context}
+    )
 
 
 def _pages() -> Iterator[Page]:
     login = "authorize/login.html"
     yield page("login-empty", login, client_name=None, username="", error=None)
-    yield page("login", login, client_name="Orders Desk", client_uri="https://desk.example", username="", error=None)
-    yield page("login-error", login, client_name="Orders Desk", username="ada", error=TROUBLE)
+    yield page(
+        "login",
+        login,
+        client_name="Orders Desk",
+        client_uri="https://desk.example",
+        username="",
+        error=None,
+    )
+    yield page(
+        "login-error", login, client_name="Orders Desk", username="ada", error=TROUBLE
+    )
     yield page(
         "login-long",
         login,
@@ -72,19 +106,53 @@ def _pages() -> Iterator[Page]:
         },
     )
     mfa = "authorize/mfa.html"
-    yield page("mfa", mfa, label="Phone of Ada", error=None, recovery_url="/mfa/recovery?signin=1")
-    yield page("mfa-error", mfa, label="Phone of Ada", error=USED, recovery_url="/mfa/recovery?signin=1")
-    yield page("mfa-long", mfa, label=LONG_WORD, error=None, recovery_url="/mfa/recovery?signin=1")
+    yield page(
+        "mfa",
+        mfa,
+        label="Phone of Ada",
+        error=None,
+        recovery_url="/mfa/recovery?signin=1",
+    )
+    yield page(
+        "mfa-error",
+        mfa,
+        label="Phone of Ada",
+        error=USED,
+        recovery_url="/mfa/recovery?signin=1",
+    )
+    yield page(
+        "mfa-long",
+        mfa,
+        label=LONG_WORD,
+        error=None,
+        recovery_url="/mfa/recovery?signin=1",
+    )
     recovery = "authorize/recovery.html"
     yield page("recovery", recovery, error=None, mfa_url="/mfa?signin=1")
     yield page("recovery-error", recovery, error=USED, mfa_url="/mfa?signin=1")
     enrol = "authorize/enrol.html"
-    yield page("enrol", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=None)
-    yield page("enrol-error", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=USED)
-    yield page("enrol-long", enrol, qr_svg=QR, secret=KEY * 3, issuer_name=LONG_WORD, error=None)
+    yield page(
+        "enrol", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=None
+    )
+    yield page(
+        "enrol-error", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=USED
+    )
+    yield page(
+        "enrol-long",
+        enrol,
+        qr_svg=QR,
+        secret=KEY * 3,
+        issuer_name=LONG_WORD,
+        error=None,
+    )
     codes = "authorize/recovery_codes.html"
     yield page("recovery-codes", codes, codes=CODES, continue_url="/authorize?signin=1")
-    yield page("recovery-codes-long", codes, codes=[LONG_WORD[:40]] * 10, continue_url="/authorize?signin=1")
+    yield page(
+        "recovery-codes-long",
+        codes,
+        codes=[LONG_WORD[:40]] * 10,
+        continue_url="/authorize?signin=1",
+    )
     consent = "authorize/consent.html"
     yield page(
         "consent",
@@ -95,7 +163,12 @@ def _pages() -> Iterator[Page]:
         return_host="desk.example.org",
     )
     yield page(
-        "consent-empty", consent, client_name="Orders Desk", username="ada", scopes=[], return_host="desk.example.org"
+        "consent-empty",
+        consent,
+        client_name="Orders Desk",
+        username="ada",
+        scopes=[],
+        return_host="desk.example.org",
     )
     yield page(
         "consent-long",
@@ -139,10 +212,22 @@ def _endings() -> Iterator[Page]:
         error=LONG_WORD,
         link={"href": "https://desk.example", "text": LONG_WORD},
     )
-    yield page("logout", "logout/confirm.html", client_name="Orders Desk", username="ada@example.org")
-    yield page("logout-long", "logout/confirm.html", client_name=LONG_WORD, username=LONG_MAIL)
+    yield page(
+        "logout",
+        "logout/confirm.html",
+        client_name="Orders Desk",
+        username="ada@example.org",
+    )
+    yield page(
+        "logout-long", "logout/confirm.html", client_name=LONG_WORD, username=LONG_MAIL
+    )
     yield page("logged-out", "logout/done.html", client_name=None, continue_url=None)
-    yield page("logged-out-app", "logout/done.html", client_name=LONG_NAME, continue_url="https://desk.example")
+    yield page(
+        "logged-out-app",
+        "logout/done.html",
+        client_name=LONG_NAME,
+        continue_url="https://desk.example",
+    )
     yield page(
         "not-found",
         "error.html",
