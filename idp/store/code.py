@@ -1,0 +1,75 @@
+"""Authorization codes: a digest that can be claimed once."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import ForeignKey, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from idp.store.ids import new_id
+from idp.store.types import Base, JsonList, JsonObject
+
+
+class Code(Base):
+    """What a code is bound to (RFC 6749 section 4.1.2, RFC 7636 section 4.4)."""
+
+    __tablename__ = "code"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    code_hash: Mapped[bytes] = mapped_column(unique=True)
+    grant_id: Mapped[str] = mapped_column(ForeignKey("authorization_grant.id", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    redirect_uri: Mapped[str | None]
+    code_challenge: Mapped[str | None]
+    nonce: Mapped[str | None]
+    resources: Mapped[JsonList]
+    claims: Mapped[JsonObject]
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    used_at: Mapped[dt.datetime | None]
+
+
+def create(
+    tx: Session,
+    *,
+    code_hash: bytes,
+    grant_id: str,
+    client_id: str,
+    redirect_uri: str | None,
+    code_challenge: str | None,
+    nonce: str | None,
+    resources: JsonList,
+    claims: JsonObject,
+    now: dt.datetime,
+    expires_at: dt.datetime,
+) -> Code:
+    """Insert a code."""
+    code = Code(
+        id=new_id(),
+        code_hash=code_hash,
+        grant_id=grant_id,
+        client_id=client_id,
+        redirect_uri=redirect_uri,
+        code_challenge=code_challenge,
+        nonce=nonce,
+        resources=resources,
+        claims=claims,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    tx.add(code)
+    tx.flush()
+    return code
+
+
+def claim(tx: Session, code_hash: bytes, now: dt.datetime) -> Code | None:
+    """Claim a code; of all who try at once, one gets it. Expired ones are claimed too: the caller says why not."""
+    statement = update(Code).where(Code.code_hash == code_hash, Code.used_at.is_(None))
+    options = {"synchronize_session": False, "populate_existing": True}
+    return tx.scalars(statement.values(used_at=now).returning(Code), execution_options=options).one_or_none()
+
+
+def find(tx: Session, code_hash: bytes) -> Code | None:
+    """Return a code, used or not: a reused one leads to the grant to revoke."""
+    return tx.scalars(select(Code).where(Code.code_hash == code_hash)).one_or_none()

@@ -1,0 +1,64 @@
+"""Consent and its memory: what a person has allowed a client, by audience."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import ForeignKey, UniqueConstraint, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from idp.store.ids import new_id
+from idp.store.types import Base, ScopeMap
+
+
+class Consent(Base):
+    """One account, one client."""
+
+    __tablename__ = "consent"
+    __table_args__ = (UniqueConstraint("account_id", "client_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    scopes: Mapped[ScopeMap]
+    granted_at: Mapped[dt.datetime]
+    updated_at: Mapped[dt.datetime]
+    revoked_at: Mapped[dt.datetime | None]
+
+
+def remembered(tx: Session, account_id: str, client_id: str) -> ScopeMap:
+    """Return what the account has allowed the client and not taken back."""
+    matching = (Consent.account_id == account_id, Consent.client_id == client_id, Consent.revoked_at.is_(None))
+    return tx.scalar(select(Consent.scopes).where(*matching)) or {}
+
+
+def allow(tx: Session, account_id: str, client_id: str, scopes: ScopeMap, now: dt.datetime) -> None:
+    """Add to what is allowed; after a revocation it starts anew."""
+    matching = (Consent.account_id == account_id, Consent.client_id == client_id)
+    held = tx.scalars(select(Consent).where(*matching).with_for_update()).one_or_none()
+    if held is None:
+        row = Consent(id=new_id(), account_id=account_id, client_id=client_id, scopes=scopes)
+        row.granted_at = row.updated_at = now
+        tx.add(row)
+        tx.flush()
+        return
+    before = {} if held.revoked_at else held.scopes
+    audiences = before.keys() | scopes.keys()
+    held.scopes = {name: sorted({*before.get(name, ()), *scopes.get(name, ())}) for name in audiences}
+    held.granted_at = now if held.revoked_at else held.granted_at
+    held.updated_at, held.revoked_at = now, None
+    tx.flush()
+
+
+def of_account(tx: Session, account_id: str) -> Sequence[Consent]:
+    """Return what an account has allowed, by client."""
+    live = (Consent.account_id == account_id, Consent.revoked_at.is_(None))
+    return tx.scalars(select(Consent).where(*live).order_by(Consent.client_id)).all()
+
+
+def revoke(tx: Session, account_id: str, client_id: str, now: dt.datetime) -> bool:
+    """Take consent back; the grants go with `grant.revoke_client`."""
+    matching = (Consent.account_id == account_id, Consent.client_id == client_id, Consent.revoked_at.is_(None))
+    ended = update(Consent).where(*matching).values(revoked_at=now, updated_at=now).returning(Consent.id)
+    return tx.scalar(ended) is not None

@@ -1,0 +1,69 @@
+"""Counters of failures: each change is one statement, so that parallel tries cannot share one."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from idp.store import upsert
+from idp.store.types import Base
+
+
+class Counter(Base):
+    """One counter; `key` is a digest, so that the table names nobody."""
+
+    __tablename__ = "counter"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    blocked_until: Mapped[dt.datetime | None]
+    updated_at: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+def find(tx: Session, key: str) -> Counter | None:
+    """Return a counter."""
+    return tx.scalars(select(Counter).where(Counter.key == key)).one_or_none()
+
+
+def find_all(tx: Session, keys: Sequence[str]) -> Sequence[Counter]:
+    """Return the counters that are there, in one statement."""
+    return tx.scalars(select(Counter).where(Counter.key.in_(keys))).all()
+
+
+def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.timedelta) -> bool:
+    """Take one of `limit` tries per window; false when none is left. The window starts with its first try."""
+    opened = now - window
+    fresh = Counter.updated_at <= opened
+    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
+    changed = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={
+            "failures": case((fresh, 1), else_=Counter.failures + 1),
+            "updated_at": case((fresh, now), else_=Counter.updated_at),
+        },
+        where=or_(fresh, Counter.failures < limit),
+    )
+    return tx.scalar(changed.returning(Counter.failures)) is not None
+
+
+def fail(tx: Session, key: str, now: dt.datetime) -> int:
+    """Count a failure and return how many there are now."""
+    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
+    changed = statement.on_conflict_do_update(
+        index_elements=["key"], set_={"failures": Counter.failures + 1, "updated_at": now}
+    )
+    return tx.scalar(changed.returning(Counter.failures)) or 1
+
+
+def block(tx: Session, key: str, until: dt.datetime) -> None:
+    """Let the next try wait; a longer wait stands."""
+    shorter = or_(Counter.blocked_until.is_(None), Counter.blocked_until < until)
+    tx.execute(update(Counter).where(Counter.key == key, shorter).values(blocked_until=until))
+
+
+def reset(tx: Session, key: str) -> None:
+    """Forget a counter."""
+    tx.execute(delete(Counter).where(Counter.key == key))

@@ -1,0 +1,23 @@
+"""Flask-SQLAlchemy, attached to an application: the engine is its, the sessions are ours."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from idp.store import backends
+from idp.store.database import Database
+from idp.store.types import Base
+
+sql = SQLAlchemy(model_class=Base)
+
+
+def attach(app: Flask, url: str) -> Database:
+    """Attach the store to an application and return it."""
+    app.config["SQLALCHEMY_DATABASE_URI"] = backends.complete(url)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = backends.options(url)
+    sql.init_app(app)
+    with app.app_context():
+        database = Database(sql.engine)
+    database.ping()
+    return database

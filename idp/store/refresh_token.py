@@ -1,0 +1,82 @@
+"""Refresh tokens: each can be claimed once and has one successor; the family is the grant."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import ForeignKey, select, update
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+
+from idp.store.ids import new_id
+from idp.store.types import Base, ScopeMap
+
+
+class RefreshToken(Base):
+    """One link of a family. `scopes` is by audience and may be narrower than the grant's."""
+
+    __tablename__ = "refresh_token"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    token_hash: Mapped[bytes] = mapped_column(unique=True)
+    grant_id: Mapped[str] = mapped_column(ForeignKey("authorization_grant.id", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    scopes: Mapped[ScopeMap]
+    created_at: Mapped[dt.datetime]
+    idle_expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    used_at: Mapped[dt.datetime | None]
+    successor_hash: Mapped[bytes | None]
+
+
+def create(
+    tx: Session,
+    *,
+    token_hash: bytes,
+    grant_id: str,
+    client_id: str,
+    scopes: ScopeMap,
+    now: dt.datetime,
+    idle_expires_at: dt.datetime,
+) -> RefreshToken:
+    """Insert a refresh token."""
+    token = RefreshToken(
+        id=new_id(),
+        token_hash=token_hash,
+        grant_id=grant_id,
+        client_id=client_id,
+        scopes=scopes,
+        created_at=now,
+        idle_expires_at=idle_expires_at,
+    )
+    tx.add(token)
+    tx.flush()
+    return token
+
+
+def claim(tx: Session, token_hash: bytes, now: dt.datetime, *, successor_hash: bytes) -> RefreshToken | None:
+    """Claim a token for its one successor; of all who try at once, one gets it."""
+    statement = update(RefreshToken).where(RefreshToken.token_hash == token_hash, RefreshToken.used_at.is_(None))
+    claimed = statement.values(used_at=now, successor_hash=successor_hash).returning(RefreshToken)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return tx.scalars(claimed, execution_options=options).one_or_none()
+
+
+def find(tx: Session, token_hash: bytes) -> RefreshToken | None:
+    """Return a token, used or not."""
+    return tx.scalars(select(RefreshToken).where(RefreshToken.token_hash == token_hash)).one_or_none()
+
+
+def unused_successor(tx: Session, token_hash: bytes, used_since: dt.datetime) -> RefreshToken | None:
+    """Return the successor of a token used at or after `used_since`, while nobody has used the successor."""
+    successor = aliased(RefreshToken)
+    statement = (
+        select(successor)
+        .join(RefreshToken, RefreshToken.successor_hash == successor.token_hash)
+        .where(RefreshToken.token_hash == token_hash, RefreshToken.used_at >= used_since, successor.used_at.is_(None))
+    )
+    return tx.scalars(statement).one_or_none()
+
+
+def touch(tx: Session, token_hash: bytes, idle_expires_at: dt.datetime) -> None:
+    """Move the idle limit of a token that is not rotated."""
+    same = update(RefreshToken).where(RefreshToken.token_hash == token_hash, RefreshToken.used_at.is_(None))
+    tx.execute(same.values(idle_expires_at=idle_expires_at))

@@ -1,0 +1,121 @@
+"""Roles: of one API, granting its scopes, given to groups and to service clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from idp.store import upsert
+from idp.store.api import MFA_CHOICES, Api, ApiScope
+from idp.store.group import GroupMember, GroupRole
+from idp.store.ids import new_id
+from idp.store.types import Base
+
+
+class Role(Base):
+    """A name for a set of scopes of one API."""
+
+    __tablename__ = "role"
+    __table_args__ = (UniqueConstraint("api_id", "name"), CheckConstraint(MFA_CHOICES, name="mfa"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    api_id: Mapped[str] = mapped_column(ForeignKey("api.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    mfa: Mapped[str] = mapped_column(default="optional")
+
+
+class RoleScope(Base):
+    """A scope that a role grants."""
+
+    __tablename__ = "role_scope"
+
+    role_id: Mapped[str] = mapped_column(ForeignKey("role.id", ondelete="CASCADE"), primary_key=True)
+    scope_id: Mapped[str] = mapped_column(ForeignKey("api_scope.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class ClientRole(Base):
+    """A role that a service client has when it acts for itself."""
+
+    __tablename__ = "client_role"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), primary_key=True)
+    role_id: Mapped[str] = mapped_column(ForeignKey("role.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+def create(tx: Session, *, api_id: str, name: str, mfa: str = "optional") -> Role:
+    """Insert a role."""
+    role = Role(id=new_id(), api_id=api_id, name=name, mfa=mfa)
+    tx.add(role)
+    tx.flush()
+    return role
+
+
+def find(tx: Session, api_id: str, name: str) -> Role | None:
+    """Return a role of an API by name."""
+    return tx.scalars(select(Role).where(Role.api_id == api_id, Role.name == name)).one_or_none()
+
+
+def listing(tx: Session, api_id: str) -> Sequence[Role]:
+    """Return the roles of an API by name."""
+    return tx.scalars(select(Role).where(Role.api_id == api_id).order_by(Role.name)).all()
+
+
+def add_scope(tx: Session, role_id: str, scope_id: str) -> None:
+    """Let a role grant a scope; twice is once."""
+    row = {"role_id": role_id, "scope_id": scope_id}
+    tx.execute(upsert.insert(tx, RoleScope).values(row).on_conflict_do_nothing())
+
+
+def remove_scope(tx: Session, role_id: str, scope_id: str) -> None:
+    """A role no longer grants a scope."""
+    tx.execute(delete(RoleScope).where(RoleScope.role_id == role_id, RoleScope.scope_id == scope_id))
+
+
+def scopes(tx: Session, role_id: str) -> frozenset[str]:
+    """Return the names of the scopes a role grants."""
+    joined = select(ApiScope.name).join(RoleScope, RoleScope.scope_id == ApiScope.id)
+    return frozenset(tx.scalars(joined.where(RoleScope.role_id == role_id)))
+
+
+def add_client(tx: Session, role_id: str, client_id: str) -> None:
+    """Give a role to a service client; twice is once."""
+    row = {"role_id": role_id, "client_id": client_id}
+    tx.execute(upsert.insert(tx, ClientRole).values(row).on_conflict_do_nothing())
+
+
+def remove_client(tx: Session, role_id: str, client_id: str) -> None:
+    """Take a role from a service client."""
+    tx.execute(delete(ClientRole).where(ClientRole.role_id == role_id, ClientRole.client_id == client_id))
+
+
+Held = tuple[str, str, str | None]
+"""(role name, role mfa, one scope it grants or None)."""
+
+
+def of_account(tx: Session, account_id: str, audience: str) -> Sequence[Held]:
+    """Return what an account's groups give it at one API, in one statement."""
+    statement = (
+        select(Role.name, Role.mfa, ApiScope.name)
+        .join(Api, Api.id == Role.api_id)
+        .join(GroupRole, GroupRole.role_id == Role.id)
+        .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
+        .outerjoin(RoleScope, RoleScope.role_id == Role.id)
+        .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
+        .where(GroupMember.account_id == account_id, Api.audience == audience)
+    )
+    return [(row[0], row[1], row[2]) for row in tx.execute(statement)]
+
+
+def of_client(tx: Session, client_id: str, audience: str) -> Sequence[Held]:
+    """Return what a service client has for itself at one API, in one statement."""
+    statement = (
+        select(Role.name, Role.mfa, ApiScope.name)
+        .join(Api, Api.id == Role.api_id)
+        .join(ClientRole, ClientRole.role_id == Role.id)
+        .outerjoin(RoleScope, RoleScope.role_id == Role.id)
+        .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
+        .where(ClientRole.client_id == client_id, Api.audience == audience)
+    )
+    return [(row[0], row[1], row[2]) for row in tx.execute(statement)]

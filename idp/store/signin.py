@@ -1,0 +1,83 @@
+"""Sign-ins: a frozen authorization request on its way through the pages, bound to one browser."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import ForeignKey, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from idp.store.ids import new_id
+from idp.store.types import Base, JsonObject
+
+
+class Signin(Base):
+    """One authorization request. `authenticated_at` and `password_at` are set by what happened inside it."""
+
+    __tablename__ = "signin"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    flow_hash: Mapped[bytes]
+    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    request: Mapped[JsonObject]
+    account_id: Mapped[str | None] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("session.id", ondelete="SET NULL"), index=True)
+    authenticated_at: Mapped[dt.datetime | None]
+    password_at: Mapped[dt.datetime | None]
+    consented_at: Mapped[dt.datetime | None]
+    expires_at: Mapped[dt.datetime] = mapped_column(index=True)
+    finished_at: Mapped[dt.datetime | None]
+    created_at: Mapped[dt.datetime]
+
+
+def create(
+    tx: Session,
+    *,
+    flow_hash: bytes,
+    client_id: str,
+    request: JsonObject,
+    now: dt.datetime,
+    expires_at: dt.datetime,
+) -> Signin:
+    """Freeze a request."""
+    signin = Signin(
+        id=new_id(),
+        flow_hash=flow_hash,
+        client_id=client_id,
+        request=request,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    tx.add(signin)
+    tx.flush()
+    return signin
+
+
+def find(tx: Session, signin_id: str, flow_hash: bytes, now: dt.datetime) -> Signin | None:
+    """Return a sign-in of this browser that still waits; another browser's is not there."""
+    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
+    statement = select(Signin).where(Signin.id == signin_id, Signin.flow_hash == flow_hash, *waiting)
+    return tx.scalars(statement).one_or_none()
+
+
+def find_any(tx: Session, signin_id: str, flow_hash: bytes) -> Signin | None:
+    """Return a sign-in of this browser even when it is finished or expired, to say so in words."""
+    return tx.scalars(select(Signin).where(Signin.id == signin_id, Signin.flow_hash == flow_hash)).one_or_none()
+
+
+def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bool:
+    """Write down a step (`account_id`, `session_id`, `authenticated_at`, `password_at`, `consented_at`).
+
+    Says whether the sign-in still waited: a step after the end changes nothing.
+    """
+    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
+    statement = update(Signin).where(Signin.id == signin_id, *waiting).values(**facts).returning(Signin.id)
+    return tx.scalar(statement, execution_options={"synchronize_session": "fetch"}) is not None
+
+
+def finish(tx: Session, signin_id: str, now: dt.datetime) -> Signin | None:
+    """Claim the end of a sign-in: of two requests that both want to answer, one gets it."""
+    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
+    statement = update(Signin).where(Signin.id == signin_id, *waiting).values(finished_at=now).returning(Signin)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return tx.scalars(statement, execution_options=options).one_or_none()
