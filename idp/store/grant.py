@@ -9,11 +9,14 @@ from sqlalchemy import ColumnElement, ForeignKey, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.ids import new_id
-from idp.store.types import Base, JsonList, ScopeMap
+from idp.store.types import Base, JsonList, JsonObject, ScopeMap
 
 
 class Grant(Base):
-    """Who allowed which client what, and how they had signed in. `scopes` is by audience."""
+    """Who allowed which client what, and how they had signed in. `scopes` is by audience.
+
+    `claims` is the request's claims parameter: userinfo answers it as long as the grant lives.
+    """
 
     __tablename__ = "authorization_grant"
 
@@ -22,6 +25,7 @@ class Grant(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
     session_id: Mapped[str | None] = mapped_column(ForeignKey("session.id"), index=True)
     scopes: Mapped[ScopeMap]
+    claims: Mapped[JsonObject] = mapped_column(default=dict)
     auth_time: Mapped[dt.datetime]
     acr: Mapped[str]
     amr: Mapped[JsonList]
@@ -47,6 +51,7 @@ def create(
     amr: JsonList,
     now: dt.datetime,
     expires_at: dt.datetime,
+    claims: JsonObject | None = None,
 ) -> Grant:
     """Insert a grant."""
     grant = Grant(
@@ -55,6 +60,7 @@ def create(
         client_id=client_id,
         session_id=session_id,
         scopes=scopes,
+        claims=claims or {},
         auth_time=auth_time,
         acr=acr,
         amr=amr,
