@@ -84,6 +84,12 @@ def find(tx: Session, account_id: str) -> Account | None:
     return tx.get(Account, account_id)
 
 
+def hold(tx: Session, account_id: str) -> Account | None:
+    """Return an account and hold it: its password and factors do not change before this transaction ends."""
+    held = select(Account).where(Account.id == account_id).with_for_update()
+    return tx.scalars(held.execution_options(populate_existing=True)).one_or_none()
+
+
 def find_by_login(tx: Session, login: str) -> Account | None:
     """Return the account that a user name or email names; a user name wins over an equal email."""
     key = canonical_login(login)

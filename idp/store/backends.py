@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -45,7 +44,7 @@ def complete(url: str) -> URL:
     """Fill in the driver and make a SQLite path absolute, so that no part of the product resolves it its own way."""
     try:
         parsed = make_url(url)
-    except Exception:
+    except (exc.ArgumentError, ValueError):
         raise UnsafeDatabase("database_url: this is not a database URL") from None
     match parsed.get_backend_name():
         case "sqlite" if parsed.database and parsed.database != ":memory:":
@@ -107,6 +106,3 @@ def sqlite_file(engine: Engine) -> Path | None:
     if engine.dialect.name != "sqlite" or not engine.url.database:
         return None
     return Path(engine.url.database)
-
-
-SQLITE_VERSION = sqlite3.sqlite_version_info

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import case, delete, or_, select, update
+from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -47,6 +47,26 @@ def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.time
         where=or_(fresh, Counter.failures < limit),
     )
     return tx.scalar(changed.returning(Counter.failures)) is not None
+
+
+def attempt(tx: Session, key: str, now: dt.datetime, *, ceiling: int) -> int | None:
+    """Count a try before it is evaluated and return its number; None while the key must wait, or at the ceiling.
+
+    The row stays locked until the commit: the wait that follows from the number is set before the next try looks.
+    """
+    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
+    free = or_(Counter.blocked_until.is_(None), Counter.blocked_until <= now)
+    changed = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={"failures": Counter.failures + 1, "updated_at": now},
+        where=and_(free, Counter.failures < ceiling),
+    )
+    return tx.scalar(changed.returning(Counter.failures))
+
+
+def give_back(tx: Session, key: str) -> None:
+    """Give a try back that was taken and turned out not to be a failure."""
+    tx.execute(update(Counter).where(Counter.key == key, Counter.failures > 0).values(failures=Counter.failures - 1))
 
 
 def fail(tx: Session, key: str, now: dt.datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, UniqueConstraint, select, update
+from sqlalchemy import ForeignKey, UniqueConstraint, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -42,3 +42,8 @@ def remember(tx: Session, cookie_hash: bytes, account_id: str, now: dt.datetime)
 def rotate(tx: Session, old_hash: bytes, new_hash: bytes) -> None:
     """Move what is known of one cookie to its successor."""
     tx.execute(update(Device).where(Device.cookie_hash == old_hash).values(cookie_hash=new_hash))
+
+
+def forget(tx: Session, account_id: str) -> None:
+    """Forget every device of an account: each is a stranger again."""
+    tx.execute(delete(Device).where(Device.account_id == account_id))

@@ -73,7 +73,7 @@ class Sealer:
 
 
 def _bound_to(table: str, column: str, row: str) -> bytes:
-    return "\x00".join((table, column, row)).encode()
+    return f"{table}\x00{column}\x00{row}".encode()
 
 
 def create_master_key(path: Path) -> str:

@@ -40,9 +40,7 @@ class RecoveryCode(Base):
     used_at: Mapped[dt.datetime | None]
 
 
-def create(
-    tx: Session, *, totp_id: str, account_id: str, label: str, seed_sealed: bytes, now: dt.datetime
-) -> Totp:
+def create(tx: Session, *, totp_id: str, account_id: str, label: str, seed_sealed: bytes, now: dt.datetime) -> Totp:
     """Insert an unconfirmed factor; its id was made first, because the seed is sealed to it."""
     totp = Totp(id=totp_id, account_id=account_id, label=label, seed_sealed=seed_sealed, created_at=now)
     tx.add(totp)
@@ -59,6 +57,12 @@ def confirmed(tx: Session, account_id: str) -> Sequence[Totp]:
     """Return the factors of an account that count."""
     found = select(Totp).where(Totp.account_id == account_id, Totp.confirmed_at.is_not(None))
     return tx.scalars(found.order_by(Totp.id)).all()
+
+
+def hold(tx: Session, account_id: str) -> Sequence[Totp]:
+    """Return the factors that count and hold them: parallel guesses are looked at one after the other."""
+    found = select(Totp).where(Totp.account_id == account_id, Totp.confirmed_at.is_not(None))
+    return tx.scalars(found.order_by(Totp.id).with_for_update().execution_options(populate_existing=True)).all()
 
 
 def pending(tx: Session, account_id: str) -> Totp | None:
