@@ -1,0 +1,80 @@
+# Two commands matter: `make run` tries the product, `make test` proves it. Everything else supports them.
+# A stamp file stands for each installation, so that nothing is installed twice.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PROJECT := setup.cfg setup.py pyproject.toml
+
+RUN_READY  := $(VENV)/.ready-run
+TEST_READY := $(VENV)/.ready-test
+NODE_READY := tests/interop/node_modules/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+WORKERS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test test-long check bench docs format clean system-packages
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN_READY) ## Install and start the demo: provider, gateway, sample API and sample app
+	@exec $(BIN)/idp demo $(ARGS)
+
+install: $(TEST_READY) $(NODE_READY) ## Install the product and everything its tests use into .venv
+
+test: $(TEST_READY) $(NODE_READY) system-packages ## Run the whole suite against real servers, with coverage floors
+	@mkdir -p artifacts
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= --junitxml=artifacts/junit.xml $(ARGS)
+	@$(BIN)/python tests/coverage_floors.py
+
+test-long: $(TEST_READY) $(NODE_READY) system-packages ## Run the long campaigns: crash, rotation under load, race rounds
+	@mkdir -p artifacts
+	$(BIN)/python -m pytest -m long --junitxml=artifacts/junit-long.xml $(ARGS)
+
+check: $(TEST_READY) ## Lint, types, layers, migrations, generated documents: what CI runs first
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tests.check.migrations
+	$(BIN)/python -m tests.check.documents
+	$(BIN)/python -m tests.check.traces
+
+bench: $(TEST_READY) $(NODE_READY) ## Measure against rivals and write docs/benchmarks.md
+	$(BIN)/python -m tests.bench $(ARGS)
+
+docs: $(TEST_READY) ## Write the generated documents again
+	$(BIN)/python -m tests.check.documents --write
+
+format: $(TEST_READY) ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove everything that was installed or built; var/ with its data stays
+	rm -rf $(VENV) build dist artifacts *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .coverage .coverage.* tests/interop/node_modules
+
+system-packages: $(TEST_READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/system-packages
+
+$(BIN)/python:
+	@PYTHON=$(PYTHON) VENV=$(VENV) .ci/make-venv
+
+$(RUN_READY): $(PROJECT) | $(BIN)/python
+	@echo "Installing Gatehouse into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(TEST_READY): $(PROJECT) | $(BIN)/python
+	@echo "Installing Gatehouse and its test tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $(RUN_READY) $@
+
+$(NODE_READY): tests/interop/package.json tests/interop/package-lock.json | $(TEST_READY)
+	@echo "Installing the foreign clients into tests/interop/node_modules ..."
+	@cd tests/interop && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --no-audit --no-fund --silent
+	@touch $@
