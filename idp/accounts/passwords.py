@@ -17,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from idp.accounts.rules import too_long
 from idp.protocol.errors import InvalidRequest, TemporarilyUnavailable
+from idp.settings import Settings
 from idp.store.digests import new_secret
 
 MAX_WAIT = 2.0  # seconds a sign-in may queue for a core before it is told to come back
@@ -64,6 +65,17 @@ class Passwords:
         self._slots = threading.BoundedSemaphore(slots or len(os.sched_getaffinity(0)))
         self._max_wait = max_wait
         self._dummy = self._hasher.hash(new_secret())
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Passwords:
+        """Hash at the cost that the operator chose."""
+        return cls(
+            Cost(
+                memory_kib=settings.argon2_memory_kib,
+                time_cost=settings.argon2_time_cost,
+                parallelism=settings.argon2_parallelism,
+            )
+        )
 
     def hash(self, password: str) -> str:
         """Return the hash of a new password."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from idp.accounts.breached import Breached
+from idp.settings import Settings
 
 MAX_BYTES = 4096  # far above the 64 characters of ASVS 6.2.9, far below what costs time to hash
 SHORTEST_WORD = 4  # a two-letter user name in a password gives nothing away
@@ -27,6 +28,15 @@ class Rules:
     minimum: int = 12
     service_words: tuple[str, ...] = ("gatehouse",)
     breached: Breached = field(default_factory=Breached)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Rules:
+        """Apply what the operator chose; the name shown to people is one that nobody may use."""
+        return cls(
+            minimum=settings.password_min_length,
+            service_words=("gatehouse", settings.name),
+            breached=Breached(larger=settings.breached_list),
+        )
 
     def problems(self, password: str, username: str = "", email: str | None = None) -> tuple[str, ...]:
         """Return what is wrong with a new password, in words for its owner; empty when it may be used."""

@@ -74,7 +74,9 @@ def test_the_packed_list_is_sorted_and_whole() -> None:
 
 
 @given(st.sets(st.text(min_size=1, max_size=12), min_size=1, max_size=40), st.text(min_size=13, max_size=20))
-def test_a_larger_file_answers_for_every_password_in_it(tmp_path_factory: pytest.TempPathFactory, known: set[str], other: str) -> None:
+def test_a_larger_file_answers_for_every_password_in_it(
+    tmp_path_factory: pytest.TempPathFactory, known: set[str], other: str
+) -> None:
     path: Path = tmp_path_factory.mktemp("breached") / "hashes.txt"
     hashes = sorted(hashlib.sha1(word.encode(errors="surrogatepass")).hexdigest().upper() for word in known)
     path.write_text("".join(f"{value}:{7}\r\n" for value in hashes))

@@ -1,9 +1,9 @@
-"""Pack a list of passwords, one a line on standard input, into sorted 8-byte SHA-1 prefixes.
+r"""Pack a list of passwords, one a line on standard input, into sorted 8-byte SHA-1 prefixes.
 
 breached.bin was made from the 30,000 passwords that zxcvbn 4.5.0 ships (MIT, see NOTICE.txt), so:
 
     pip install zxcvbn==4.5.0
-    python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as f; print(*f['passwords'], sep='\\n')" \\
+    python -c "from zxcvbn.frequency_lists import FREQUENCY_LISTS as f; print(*f['passwords'], sep='\n')" \
         | python -m idp.accounts.data.pack_breached > idp/accounts/data/breached.bin
 """
 

@@ -1,0 +1,75 @@
+"""What a person may do at an API (groups give roles, roles grant scopes) and when that takes a second factor."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from idp.clients.client import Client
+from idp.store import account as accounts
+from idp.store import api, group, role, totp
+from idp.store.account import Account
+from idp.store.database import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlements:
+    """Roles at one API and the scopes they grant together."""
+
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+class SecondFactor(enum.Enum):
+    """What policy says about a second factor."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+def entitlements(tx: Session, account_id: str, audience: str) -> Entitlements:
+    """Return what a person has at one API, now."""
+    return _entitlements(role.of_account(tx, account_id, audience))
+
+
+def client_entitlements(tx: Session, client_id: str, audience: str) -> Entitlements:
+    """Return what a service client has for itself at one API, now."""
+    return _entitlements(role.of_client(tx, client_id, audience))
+
+
+def second_factor(
+    tx: Session, account: Account, client: Client, audiences: Iterable[str], default: str = "optional"
+) -> SecondFactor:
+    """Return the policy for one person, client and set of APIs.
+
+    Whoever requires it gets it. Otherwise one "off" is a decision, while "optional" is what everything starts as.
+    """
+    said = {default, client.mfa}
+    said.update(each.mfa for each in group.of_account(tx, account.id))
+    for audience in audiences:
+        found = api.find(tx, audience)
+        said.update({found.mfa} if found else ())
+        said.update(mfa for _, mfa, _ in role.of_account(tx, account.id, audience))
+    if account.must_enrol or SecondFactor.REQUIRED.value in said:
+        return SecondFactor.REQUIRED
+    return SecondFactor.OFF if SecondFactor.OFF.value in said else SecondFactor.OPTIONAL
+
+
+def mfa_required(
+    tx: Session, account_id: str, client: Client, audiences: Iterable[str], *, default: str = "optional"
+) -> bool:
+    """Say whether this person must show a second factor here: by policy, or because "optional" met one who has it."""
+    account = accounts.find(tx, account_id)
+    if account is None:
+        return True
+    policy = second_factor(tx, account, client, audiences, default)
+    return policy is SecondFactor.REQUIRED or (policy is SecondFactor.OPTIONAL and bool(totp.confirmed(tx, account_id)))
+
+
+def _entitlements(held: Sequence[role.Held]) -> Entitlements:
+    return Entitlements(
+        roles=frozenset(name for name, _, _ in held),
+        scopes=frozenset(scope for _, _, scope in held if scope is not None),
+    )
