@@ -10,9 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
 from idp.store.ids import new_id
-from idp.store.types import Base
-
-MFA_CHOICES = "mfa IN ('off', 'optional', 'required')"
+from idp.store.types import MFA_CHOICES, Base
 
 
 class Api(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import BigInteger, func, select, update
+from sqlalchemy import BigInteger, Index, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.ids import new_id
@@ -28,6 +28,10 @@ class AuditRow(Base):
     support_id: Mapped[str | None] = mapped_column(index=True)
     seq: Mapped[int | None] = mapped_column(BigInteger, unique=True)
     hash: Mapped[bytes | None]
+
+
+# What waits for the sealer is few among many: it is found without walking the chain.
+Index("ix_audit_unsealed", AuditRow.id, sqlite_where=AuditRow.seq.is_(None), postgresql_where=AuditRow.seq.is_(None))
 
 
 class AuditCheckpoint(Base):

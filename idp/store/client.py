@@ -9,9 +9,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
-from idp.store.api import MFA_CHOICES, Api, ApiScope
+from idp.store.api import Api, ApiScope
 from idp.store.ids import new_id
-from idp.store.types import Base, JsonList, JsonObject
+from idp.store.types import MFA_CHOICES, Base, JsonList, JsonObject
 
 
 class Client(Base):
@@ -19,10 +19,6 @@ class Client(Base):
 
     __tablename__ = "client"
     __table_args__ = (
-        CheckConstraint(
-            "auth_method IN ('client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none')",
-            name="auth_method",
-        ),
         CheckConstraint("application_type IN ('web', 'native')", name="application_type"),
         CheckConstraint(MFA_CHOICES, name="mfa"),
     )

@@ -19,7 +19,7 @@ class Code(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     code_hash: Mapped[bytes] = mapped_column(unique=True)
     grant_id: Mapped[str] = mapped_column(ForeignKey("authorization_grant.id", ondelete="CASCADE"), index=True)
-    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str]
     redirect_uri: Mapped[str | None]
     code_challenge: Mapped[str | None]
     nonce: Mapped[str | None]

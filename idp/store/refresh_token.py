@@ -19,7 +19,7 @@ class RefreshToken(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     token_hash: Mapped[bytes] = mapped_column(unique=True)
     grant_id: Mapped[str] = mapped_column(ForeignKey("authorization_grant.id", ondelete="CASCADE"), index=True)
-    client_id: Mapped[str] = mapped_column(ForeignKey("client.client_id", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str]
     scopes: Mapped[ScopeMap]
     created_at: Mapped[dt.datetime]
     idle_expires_at: Mapped[dt.datetime] = mapped_column(index=True)

@@ -8,10 +8,10 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, se
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
-from idp.store.api import MFA_CHOICES, Api, ApiScope
+from idp.store.api import Api, ApiScope
 from idp.store.group import GroupMember, GroupRole
 from idp.store.ids import new_id
-from idp.store.types import Base
+from idp.store.types import MFA_CHOICES, Base
 
 
 class Role(Base):

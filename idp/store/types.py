@@ -17,6 +17,7 @@ JsonObject: TypeAlias = dict[str, object]
 JsonList: TypeAlias = list[str]
 ScopeMap: TypeAlias = dict[str, list[str]]
 
+MFA_CHOICES = "mfa IN ('off', 'optional', 'required')"
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -76,8 +77,8 @@ class Base(DeclarativeBase):
             str: PlainText,
             bytes: LargeBinary,
             dt.datetime: UtcDateTime,
-            JsonObject: JSON,
-            JsonList: JSON,
-            ScopeMap: JSON,
+            JsonObject: JSON(none_as_null=True),
+            JsonList: JSON(none_as_null=True),
+            ScopeMap: JSON(none_as_null=True),
         },
     )
