@@ -28,9 +28,7 @@ def of_methods(amr: Collection[str]) -> str:
     return AAL2 if "pwd" in amr and SECOND_FACTORS & set(amr) else AAL1
 
 
-def least(
-    values: Iterable[str], *, supported: Collection[str] = SUPPORTED
-) -> str | None:
+def least(values: Iterable[str], *, supported: Collection[str] = SUPPORTED) -> str | None:
     """Give the weakest value we offer among those asked: each alone would satisfy the asker.
 
     None when nothing asked is offered (OpenID Connect Core section 3.1.2.1: acr_values are voluntary).

@@ -50,7 +50,5 @@ def challenge(*, error: str = "", description: str = "", **attributes: str) -> s
 
 def _quotable(value: str) -> str:
     if not value.isascii() or not value.isprintable() or '"' in value or "\\" in value:
-        raise ValueError(
-            "challenge text must be printable ASCII without quote or backslash"
-        )
+        raise ValueError("challenge text must be printable ASCII without quote or backslash")
     return value

@@ -113,9 +113,7 @@ class ClaimsRequest:
     def subjects(self) -> tuple[object, ...]:
         """Give the only people who may answer, if any are named (OpenID Connect Core section 5.5.1)."""
         wishes = (self.id_token.get("sub"), self.userinfo.get("sub"))
-        return tuple(
-            value for wish in wishes if wish is not None for value in wish.values
-        )
+        return tuple(value for wish in wishes if wish is not None for value in wish.values)
 
 
 def _wishes(member: object) -> Wishes:
@@ -143,16 +141,12 @@ def names_of(scopes: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for scope in scopes for name in BY_SCOPE.get(scope, ()))
 
 
-def for_userinfo(
-    person: Mapping[str, object], *, scopes: Iterable[str], asked: ClaimsRequest
-) -> dict[str, object]:
+def for_userinfo(person: Mapping[str, object], *, scopes: Iterable[str], asked: ClaimsRequest) -> dict[str, object]:
     """Select what userinfo tells: the claims of the scopes, and those asked for one by one."""
     return _select(person, {*names_of(scopes), *asked.userinfo}, asked.userinfo)
 
 
-def for_id_token(
-    person: Mapping[str, object], *, asked: ClaimsRequest
-) -> dict[str, object]:
+def for_id_token(person: Mapping[str, object], *, asked: ClaimsRequest) -> dict[str, object]:
     """Select what an ID token tells beside its own claims: only what was asked for it by name.
 
     OpenID Connect Core section 5.4: where an access token is issued, scopes are answered by userinfo.
@@ -160,16 +154,10 @@ def for_id_token(
     return _select(person, set(asked.id_token), asked.id_token)
 
 
-def _select(
-    person: Mapping[str, object], names: Collection[str], wishes: Wishes
-) -> dict[str, object]:
+def _select(person: Mapping[str, object], names: Collection[str], wishes: Wishes) -> dict[str, object]:
     known = present(person)
     chosen = {name: known[name] for name in STANDARD if name in names and name in known}
-    return {
-        name: value
-        for name, value in chosen.items()
-        if _wanted(value, wishes.get(name))
-    }
+    return {name: value for name, value in chosen.items() if _wanted(value, wishes.get(name))}
 
 
 def _wanted(value: object, wish: Wish | None) -> bool:
@@ -180,11 +168,7 @@ def _wanted(value: object, wish: Wish | None) -> bool:
 def present(person: Mapping[str, object]) -> dict[str, object]:
     """Give a person's standard claims in their right types; what is null or empty is left out (section 5.3.2)."""
     found = {name: _typed(name, person.get(name)) for name in STANDARD}
-    told = {
-        name: value
-        for name, value in found.items()
-        if value is not None and value != "" and value != {}
-    }
+    told = {name: value for name, value in found.items() if value is not None and value != "" and value != {}}
     # A verified flag says something about a value; alone it says nothing.
     for flag in BOOLEANS:
         if flag.removesuffix("_verified") not in told:
@@ -198,11 +182,7 @@ def _typed(name: str, value: object) -> object:
     if name in BOOLEANS:
         return value is True
     if name == "updated_at":
-        return (
-            int(value)
-            if isinstance(value, int | float) and not isinstance(value, bool)
-            else None
-        )
+        return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
     return value if isinstance(value, str) else None
 
 
@@ -211,6 +191,4 @@ def _address(value: object) -> dict[str, str]:
     if not isinstance(value, Mapping):
         return {}
     parts = {name: value.get(name) for name in ADDRESS}
-    return {
-        name: part for name, part in parts.items() if isinstance(part, str) and part
-    }
+    return {name: part for name, part in parts.items() if isinstance(part, str) and part}

@@ -41,27 +41,19 @@ def decode(raw: bytes) -> Pairs:
             max_num_fields=MAX_PAIRS,
         )
     except ValueError as fault:
-        raise InvalidRequest(
-            "request is not form-encoded UTF-8", reason=str(fault)[:200]
-        ) from None
+        raise InvalidRequest("request is not form-encoded UTF-8", reason=str(fault)[:200]) from None
 
 
 def repeated(pairs: Pairs) -> frozenset[str]:
     """Name the parameters that came more than once and must not."""
     counts = Counter(name for name, _ in pairs)
-    return frozenset(
-        name for name, count in counts.items() if count > 1 and name not in REPEATABLE
-    )
+    return frozenset(name for name, count in counts.items() if count > 1 and name not in REPEATABLE)
 
 
 def single(pairs: Pairs) -> Mapping[str, str]:
     """Give what came exactly once; a parameter without a value counts as omitted (RFC 6749 section 3.1)."""
     again = repeated(pairs)
-    once = {
-        name: value
-        for name, value in pairs
-        if value and name not in again and name not in REPEATABLE
-    }
+    once = {name: value for name, value in pairs if value and name not in again and name not in REPEATABLE}
     return MappingProxyType(once)
 
 
@@ -72,10 +64,7 @@ def every(pairs: Pairs, name: str) -> tuple[str, ...]:
 
 def fits(name: str, value: str) -> bool:
     """Say whether a value is short enough to keep, and free of NUL, which no store can hold."""
-    return (
-        len(value) <= (MAX_LONG_VALUE if name in LONG else MAX_VALUE)
-        and "\0" not in value
-    )
+    return len(value) <= (MAX_LONG_VALUE if name in LONG else MAX_VALUE) and "\0" not in value
 
 
 def refuse_misfits(values: Mapping[str, str], names: frozenset[str]) -> None:

@@ -38,17 +38,11 @@ class ServerFacts:
 def oauth(facts: ServerFacts) -> dict[str, Any]:
     """Build the authorization server's metadata (RFC 8414 section 2)."""
     addresses = {
-        ENDPOINTS[name]: facts.issuer.rstrip("/") + path
-        for name, path in facts.paths.items()
-        if name in ENDPOINTS
+        ENDPOINTS[name]: facts.issuer.rstrip("/") + path for name, path in facts.paths.items() if name in ENDPOINTS
     }
     return {
         "issuer": facts.issuer,
-        **{
-            name: address
-            for name, address in addresses.items()
-            if name not in OPENID_ONLY
-        },
+        **{name: address for name, address in addresses.items() if name not in OPENID_ONLY},
         "scopes_supported": list(facts.scopes),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -58,9 +52,7 @@ def oauth(facts: ServerFacts) -> dict[str, Any]:
         "authorization_response_iss_parameter_supported": True,
         **_authentication("token", facts.auth_methods, facts.assertion_algs),
         **_authentication("revocation", facts.auth_methods, facts.assertion_algs),
-        **_authentication(
-            "introspection", facts.introspection_auth_methods, facts.assertion_algs
-        ),
+        **_authentication("introspection", facts.introspection_auth_methods, facts.assertion_algs),
     }
 
 
@@ -88,9 +80,7 @@ def openid(facts: ServerFacts) -> dict[str, Any]:
     }
 
 
-def _authentication(
-    endpoint: str, methods: tuple[str, ...], algs: tuple[str, ...]
-) -> dict[str, list[str]]:
+def _authentication(endpoint: str, methods: tuple[str, ...], algs: tuple[str, ...]) -> dict[str, list[str]]:
     """RFC 8414 section 2: algorithms are told where assertions are accepted."""
     told = {f"{endpoint}_endpoint_auth_methods_supported": list(methods)}
     if "private_key_jwt" in methods:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -107,6 +107,8 @@ class AuthorizeRequest:
     claims: ClaimsRequest = field(default_factory=ClaimsRequest)
     resources: tuple[str, ...] = ()
     audience: str | None = None
+    # Whom a verified id_token_hint names; never a parameter. The hint itself is not kept.
+    subject: str | None = None
 
     @classmethod
     def parse(cls, pairs: Pairs, client: ClientFacts) -> AuthorizeRequest:
@@ -151,14 +153,14 @@ class AuthorizeRequest:
         """Name the APIs asked for, by RFC 8707 resource or by audience: two spellings of one wish."""
         return frozenset({*self.resources, *([self.audience] if self.audience else [])})
 
+    def naming(self, subject: str | None) -> AuthorizeRequest:
+        """Trade the hint for the person it names, once its signature was checked."""
+        return replace(self, id_token_hint=None, subject=subject)
+
     def to_json(self) -> dict[str, Any]:
         """Write plain JSON for the sign-in row."""
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
-        listed = {
-            name: list(value)
-            for name, value in plain.items()
-            if isinstance(value, tuple)
-        }
+        listed = {name: list(value) for name, value in plain.items() if isinstance(value, tuple)}
         return {
             **plain,
             **listed,
@@ -169,13 +171,9 @@ class AuthorizeRequest:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> AuthorizeRequest:
         """Read back what `to_json` wrote."""
-        listed = {
-            name: tuple(value) for name, value in row.items() if isinstance(value, list)
-        }
+        listed = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
         claims = ClaimsRequest.from_json(row["claims"])
-        return cls(
-            **{**row, **listed, "prompt": frozenset(row["prompt"]), "claims": claims}
-        )
+        return cls(**{**row, **listed, "prompt": frozenset(row["prompt"]), "claims": claims})
 
 
 def _check_response(values: Mapping[str, str], client: ClientFacts) -> None:

@@ -16,11 +16,7 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 def challenge_of(verifier: str) -> str:
     """Hash a verifier to its challenge (RFC 7636 section 4.2)."""
-    return (
-        urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
-        .rstrip(b"=")
-        .decode()
-    )
+    return urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def check_request(challenge: str | None, method: str | None, *, required: bool) -> None:

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode, urlsplit
 
-LOOPBACK = re.compile(
-    r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::(?P<port>[0-9]{1,5}))?(?P<rest>[/?].*)?"
-)
+LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|\[::1\]|localhost)(?::(?P<port>[0-9]{1,5}))?(?P<rest>[/?].*)?")
 # RFC 3986 characters alone: no quote, angle, backslash, caret, backtick, brace or pipe.
 URI = re.compile(r"[A-Za-z0-9:/?#\[\]@!$&'()*+,;=._~%-]+")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
@@ -24,9 +22,7 @@ def matches(registered: Iterable[str], presented: str, *, native: bool) -> bool:
     known = tuple(registered)
     if presented in known:
         return True
-    return native and _without_port(presented) in {
-        _without_port(uri) for uri in known
-    } - {None}
+    return native and _without_port(presented) in {_without_port(uri) for uri in known} - {None}
 
 
 def _without_port(uri: str) -> str | None:
@@ -42,11 +38,7 @@ def _without_port(uri: str) -> str | None:
 
 def problem(uri: str, *, native: bool) -> str | None:
     """Say why a URI may not be registered, or None (RFC 9700 section 2.6, RFC 8252 section 7)."""
-    if (
-        not 0 < len(uri) <= MAX_URI
-        or URI.fullmatch(uri) is None
-        or BAD_ESCAPE.search(uri)
-    ):
+    if not 0 < len(uri) <= MAX_URI or URI.fullmatch(uri) is None or BAD_ESCAPE.search(uri):
         return "redirect URI holds characters that a URI may not hold"
     scheme, colon, rest = uri.partition(":")
     if not colon or not rest or SCHEME.fullmatch(scheme) is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from idp.protocol.errors import AccessDenied, InvalidScope, InvalidTarget
+from idp.protocol.errors import InvalidScope, InvalidTarget
 
 TOKEN = re.compile(r"[!#-\[\]-~]{1,128}")
 MAX_SCOPES = 100
@@ -54,9 +54,7 @@ def admit(
     if unknown and OPENID not in asked:
         raise InvalidScope("scope is unknown")
     # OpenID Connect Core section 11: an unusable offline_access is ignored, not refused.
-    foreign = [
-        name for name in asked if name in known and name not in mine and name != OFFLINE
-    ]
+    foreign = [name for name in asked if name in known and name not in mine and name != OFFLINE]
     if foreign:
         raise InvalidScope("scope is beyond what the client may ask for")
     return tuple(name for name in asked if name in mine)
@@ -77,37 +75,19 @@ def by_audience(
         raise InvalidTarget("resource is not one the client may ask for")
     audiences = [
         issuer,
-        *sorted(
-            aud for aud in allowed if aud != issuer and (not targets or aud in targets)
-        ),
+        *sorted(aud for aud in allowed if aud != issuer and (not targets or aud in targets)),
     ]
-    sorted_out = {
-        aud: tuple(name for name in asked if name in allowed.get(aud, ()))
-        for aud in audiences
-    }
+    sorted_out = {aud: tuple(name for name in asked if name in allowed.get(aud, ())) for aud in audiences}
     return {aud: names for aud, names in sorted_out.items() if names}
 
 
-def entitle(
-    scopes: Scopes, *, issuer: str, entitled: Mapping[str, Collection[str]]
-) -> dict[str, tuple[str, ...]]:
-    """Keep of an API's scopes those that the person's roles grant; the issuer's own need none."""
-    kept = {
-        aud: tuple(
-            name for name in names if aud == issuer or name in entitled.get(aud, ())
-        )
-        for aud, names in scopes.items()
-    }
-    left = {aud: names for aud, names in kept.items() if names}
-    if not left:
-        raise AccessDenied("no role of this person grants what was asked")
-    return left
+def entitle(scopes: Scopes, *, issuer: str, entitled: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
+    """Keep of an API's scopes those that the person's roles grant; the issuer's own need none.
 
-
-def without_offline(scopes: Scopes, *, issuer: str) -> dict[str, tuple[str, ...]]:
-    """Drop offline_access where it may not be used (OpenID Connect Core section 11)."""
+    When nothing is left there is nothing to grant: the caller refuses with access_denied.
+    """
     kept = {
-        aud: tuple(n for n in names if aud != issuer or n != OFFLINE)
+        aud: tuple(name for name in names if aud == issuer or name in entitled.get(aud, ()))
         for aud, names in scopes.items()
     }
     return {aud: names for aud, names in kept.items() if names}
@@ -116,15 +96,6 @@ def without_offline(scopes: Scopes, *, issuer: str) -> dict[str, tuple[str, ...]
 def covers(granted: Scopes, wanted: Scopes) -> bool:
     """Say whether an earlier consent already holds everything wanted."""
     return all(set(names) <= set(granted.get(aud, ())) for aud, names in wanted.items())
-
-
-def merge(one: Scopes, other: Scopes) -> dict[str, list[str]]:
-    """Join two grants audience by audience, for a consent that grows."""
-    audiences = dict.fromkeys([*one, *other])
-    return {
-        aud: list(dict.fromkeys([*one.get(aud, ()), *other.get(aud, ())]))
-        for aud in audiences
-    }
 
 
 def narrow(granted: Sequence[str], asked: Sequence[str]) -> tuple[str, ...]:

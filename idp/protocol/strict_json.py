@@ -18,9 +18,7 @@ def read_object(text: str) -> dict[str, object]:
     if _depth(text) > MAX_DEPTH:
         raise Malformed("too deep")
     try:
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer
-        )
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_integer)
     except (ValueError, RecursionError) as fault:
         raise Malformed("not JSON") from fault
     if not isinstance(value, dict):

@@ -119,6 +119,12 @@ def test_any_parameters_are_a_request_or_a_refusal(
         assert refusal.description.isascii()
 
 
+def test_a_hint_is_traded_for_the_person_it_names() -> None:
+    request = parse(id_token_hint="x.y.z").naming("ada")
+    assert (request.id_token_hint, request.subject) == (None, "ada")
+    assert parse(subject="mallory").subject is None
+
+
 @pytest.mark.attack("AZ5")
 @pytest.mark.attack("AZ9")
 @pytest.mark.parametrize(

@@ -1,0 +1,6 @@
+"""The authorization endpoint and the pages of a sign-in.
+
+Law of this folder: steps never route to each other. Each ends with a 303 to `/authorize?signin=ID`, where
+`flow.next_step` alone says what comes next.
+`views > login | mfa | enrol | recovery | consent | respond > visit > flow`.
+"""

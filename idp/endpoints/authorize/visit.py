@@ -1,0 +1,159 @@
+"""A browser's visit to a sign-in: everything a step needs, read once and frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlencode
+
+from flask import abort, redirect, request
+
+from idp.accounts import roles
+from idp.accounts.roles import SecondFactor
+from idp.endpoints.authorize import flow
+from idp.endpoints.authorize.flow import Step
+from idp.protocol import scope
+from idp.protocol.errors import ProtocolError
+from idp.protocol.params import AuthorizeRequest
+from idp.store import consent, signin, totp
+from idp.store.digests import digest
+from idp.web import cookies
+from idp.web.services import services
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flask.typing import ResponseReturnValue
+
+    from idp.accounts.sessions import Current
+    from idp.clients.client import Client
+    from idp.store.account import Account
+    from idp.store.database import Session
+    from idp.store.signin import Signin
+
+
+class Ended(ProtocolError):
+    """The sign-in was answered or has expired; the person starts again at the app."""
+
+    error = "invalid_request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request of the browser that owns a sign-in."""
+
+    signin: Signin
+    client: Client
+    here: Current | None
+    situation: flow.Situation
+    now: datetime
+
+    @property
+    def request(self) -> AuthorizeRequest:
+        """Return the request as it was frozen; nothing a browser sends later changes it."""
+        return self.situation.request
+
+    @property
+    def scopes(self) -> dict[str, tuple[str, ...]]:
+        """Return what would be granted, by audience."""
+        return {audience: tuple(names) for audience, names in self.situation.policy.scopes.items()}
+
+    def next_step(self) -> Step:
+        """Name the next step, or refuse."""
+        return flow.next_step(self.situation, self.now)
+
+    def is_at(self, step: Step) -> bool:
+        """Say whether this step is the one to do now; a refusal is told by the dispatcher, not by a step."""
+        try:
+            return self.next_step() is step
+        except ProtocolError:
+            return False
+
+    def url(self, step: Step = Step.RESPOND) -> str:
+        """Give a step's address; without one the dispatcher's, where every step ends."""
+        return address(step, self.signin.id)
+
+
+def address(step: Step, signin_id: str) -> str:
+    """Write the local address of a step. It is made of constants and an id, so it leads nowhere else (LG24)."""
+    return f"{step}?{urlencode({'signin': signin_id})}"
+
+
+def onward(signin_id: str) -> ResponseReturnValue:
+    """Send the browser to the dispatcher (RFC 9700 section 4.12: 303, so that no form is posted again)."""
+    return redirect(address(Step.RESPOND, signin_id), 303)
+
+
+def at(step: Step) -> Visit:
+    """Read the visit of the present request; leave for the dispatcher when it is not this step's turn (LG15)."""
+    try:
+        visit = load(request.args.get("signin", ""))
+    except Ended:
+        _forbid()
+    if not visit.is_at(step):
+        abort(redirect(visit.url(), 303))
+    return visit
+
+
+def load(signin_id: str) -> Visit:
+    """Read a sign-in of this browser; another browser's is forbidden (AZ32)."""
+    now, db = services().clock(), services().db
+    known = cookies.known_flow()
+    if known is None:
+        _forbid()
+    with db.read() as tx:
+        row = signin.find_any(tx, signin_id, digest(known))
+        if row is None:
+            _forbid()
+        if row.finished_at is not None or row.expires_at <= now:
+            raise Ended("this sign-in has ended")
+        client = services().clients.find(row.client_id, now)
+        if client is None:
+            raise Ended("this sign-in has ended", reason="client is gone or disabled")
+        return _visit(tx, row, client, now)
+
+
+def _visit(tx: Session, row: Signin, client: Client, now: datetime) -> Visit:
+    asked = AuthorizeRequest.from_json(row.request)
+    here = services().sessions.current(cookies.session_secret(request), now)
+    situation = flow.Situation(
+        request=asked,
+        asker=flow.Asker(require_consent=client.require_consent, default_acr_values=client.default_acr_values),
+        progress=flow.Progress(
+            session_id=row.session_id,
+            authenticated=row.authenticated_at is not None,
+            password_at=row.password_at,
+            consented=row.consented_at is not None,
+        ),
+        standing=_standing(here),
+        policy=flow.NOBODY if here is None else _policy(tx, client, asked, here.account),
+    )
+    return Visit(signin=row, client=client, here=here, situation=situation, now=now)
+
+
+def _standing(here: Current | None) -> flow.Standing | None:
+    if here is None:
+        return None
+    session = here.session
+    return flow.Standing(
+        session_id=session.id, account_id=here.account.id, auth_time=session.auth_time, acr=session.acr
+    )
+
+
+def _policy(tx: Session, client: Client, asked: AuthorizeRequest, person: Account) -> flow.Policy:
+    issuer = services().settings.issuer
+    wanted = scope.by_audience(asked.scope, allowed=client.scopes, issuer=issuer, targets=asked.targets())
+    entitled = {name: roles.entitlements(tx, person.id, name).scopes for name in wanted if name != issuer}
+    second_factor = roles.second_factor(tx, person, client, wanted, services().settings.mfa)
+    has_factor = bool(totp.confirmed(tx, person.id))
+    return flow.Policy(
+        mfa_required=second_factor is SecondFactor.REQUIRED or (second_factor is SecondFactor.OPTIONAL and has_factor),
+        has_factor=has_factor,
+        may_enrol=second_factor is not SecondFactor.OFF,
+        scopes=scope.entitle(wanted, issuer=issuer, entitled=entitled),
+        remembered=consent.remembered(tx, person.id, client.client_id),
+    )
+
+
+def _forbid() -> NoReturn:
+    abort(403)
