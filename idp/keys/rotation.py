@@ -1,0 +1,171 @@
+"""The keyring: the keys of this provider as every worker sees them, and the three ways they change.
+
+The rows are the record. A change is made under one lock row, after looking again, so that any number of workers
+that find the same key missing at once make exactly one. Key pairs are generated before the transaction, because
+writers wait for each other.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+
+from idp.jose.keys import KeySet, SigningKey
+from idp.keys import schedule
+from idp.keys.schedule import Birth, Rules
+from idp.keys.snapshot import Snapshot
+from idp.settings import Settings
+from idp.store import lease, signing_key
+from idp.store.database import Database, Session
+from idp.store.sealed import Sealer
+
+TABLE, COLUMN = "signing_key", "private_sealed"
+_LOCK = "signing-keys"
+_ATTEMPTS = 5
+
+
+class NoSigningKey(Exception):
+    """An algorithm is asked for that the setting `signing_algs` does not name."""
+
+
+class Keyring:
+    """Signing and verifying keys, at most a second behind the store."""
+
+    def __init__(self, db: Database, sealer: Sealer, settings: Settings) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._rules = Rules.of(settings)
+        self._memory = settings.session_absolute
+        self._snapshot: Snapshot | None = None
+        self._opened: dict[str, SigningKey] = {}
+        self._refreshing = threading.Lock()
+
+    @property
+    def algs(self) -> frozenset[str]:
+        """The algorithms that have a key, so the only ones a token of ours can have."""
+        return frozenset(self._rules.algs)
+
+    def signing(self, alg: str, now: dt.datetime) -> SigningKey:
+        """Give the key that signs now."""
+        row = self._current(now).signer(alg, now)
+        if row is None:
+            raise NoSigningKey("signing_algs: this algorithm has no key")
+        return self._opened.get(row.id) or self._open(row)
+
+    def public(self, now: dt.datetime) -> list[dict[str, object]]:
+        """Give the published JWKs (RFC 7517 section 4)."""
+        return [dict(jwk) for jwk in self._current(now).published(now).jwks]
+
+    def jwks_document(self, now: dt.datetime) -> tuple[bytes, str]:
+        """Give the JWK Set as it is served, with its ETag (RFC 7517 section 5, RFC 9110 section 8.8.3)."""
+        view = self._current(now).published(now)
+        return view.document, view.etag
+
+    def verifying(self, now: dt.datetime) -> KeySet:
+        """Give the keys that our own live tokens verify with."""
+        return self._current(now).published(now).key_set
+
+    def verifying_hints(self, now: dt.datetime) -> KeySet:
+        """Give these and keys removed while a session may last: ID tokens serve as hints after their end."""
+        return self._current(now).remembered(now, self._memory).key_set
+
+    def ensure(self, now: dt.datetime) -> tuple[str, ...]:
+        """Make what is missing and retire what was followed; safe at any time, in any number of workers."""
+        return self._change(now)
+
+    def rotate(self, now: dt.datetime) -> tuple[str, ...]:
+        """Publish a next key for every algorithm that has none waiting; return the new kids."""
+        return self._change(now, forced=self.algs)
+
+    def withdraw(self, kid: str, now: dt.datetime) -> bool:
+        """Take a key away at once and have another sign; false if it is unknown or was withdrawn before."""
+        with self._db.read() as tx:
+            row = signing_key.find(tx, kid)
+        if row is None or row.withdrawn_at is not None:
+            return False
+        self._change(now, withdrawn=kid)
+        return True
+
+    def listing(self, now: dt.datetime) -> list[tuple[signing_key.SigningKey, str]]:
+        """Give every key there ever was with its state, oldest first; changes nothing."""
+        with self._db.read() as tx:
+            rows = signing_key.listing(tx)
+        return [(row, schedule.state(row, rows, now)) for row in rows]
+
+    def _current(self, now: dt.datetime) -> Snapshot:
+        """Give the rows, read again after a second; whoever finds work to do then does it."""
+        known = self._snapshot
+        if known is not None and known.fresh(now):
+            return known
+        with self._refreshing:
+            known = self._snapshot
+            if known is not None and known.fresh(now):
+                return known
+            rows = self._rows()
+            if schedule.births(rows, now, self._rules) or schedule.retirements(rows, now, self._rules):
+                self._change(now)
+                rows = self._rows()
+            return self._keep(rows, now)
+
+    def _keep(self, rows: tuple[signing_key.SigningKey, ...], now: dt.datetime) -> Snapshot:
+        kept = {row.id for row in rows if row.withdrawn_at is None and not schedule.removed(row, now)}
+        self._opened = {kid: key for kid, key in self._opened.items() if kid in kept}
+        known = self._snapshot
+        fresh = Snapshot(rows=rows, read_at=now) if known is None else known.successor(rows, now)
+        self._snapshot = fresh
+        return fresh
+
+    def _rows(self) -> tuple[signing_key.SigningKey, ...]:
+        with self._db.read() as tx:
+            return tuple(signing_key.listing(tx))
+
+    def _open(self, row: signing_key.SigningKey) -> SigningKey:
+        pem = self._sealer.open(TABLE, COLUMN, row.id, row.private_sealed)
+        key = self._opened[row.id] = SigningKey.from_pem(pem, alg=row.alg, kid=row.id)
+        return key
+
+    def _change(
+        self, now: dt.datetime, *, forced: frozenset[str] = frozenset(), withdrawn: str | None = None
+    ) -> tuple[str, ...]:
+        """Bring the rows to what the schedule wants, in one transaction that looks again."""
+        for _ in range(_ATTEMPTS):
+            left = [row for row in self._rows() if row.id != withdrawn]
+            spare = {
+                birth.alg: SigningKey.generate(birth.alg) for birth in schedule.births(left, now, self._rules, forced)
+            }
+            with self._db.write() as tx:
+                made = self._commit(tx, now, spare, forced, withdrawn)
+            if made is not None:
+                self._snapshot = None
+                return made
+        raise RuntimeError("signing keys keep changing under us")
+
+    def _commit(
+        self, tx: Session, now: dt.datetime, spare: dict[str, SigningKey], forced: frozenset[str], withdrawn: str | None
+    ) -> tuple[str, ...] | None:
+        """Write the change, or None if by now more keys are missing than were generated."""
+        # Everybody takes the same lease as the same holder: it never refuses, its row is a lock until the commit.
+        lease.take(tx, _LOCK, _LOCK, now, now)
+        left = [row for row in signing_key.listing(tx) if row.id != withdrawn]
+        needed = schedule.births(left, now, self._rules, forced)
+        if not all(birth.alg in spare for birth in needed):
+            return None
+        if withdrawn is not None:
+            signing_key.withdraw(tx, withdrawn, now)
+        made = tuple(self._create(tx, now, birth, spare[birth.alg]) for birth in needed)
+        for ended in schedule.retirements(signing_key.listing(tx), now, self._rules):
+            signing_key.retire(tx, ended.kid, retired_at=ended.retired_at, remove_at=ended.remove_at)
+        return made
+
+    def _create(self, tx: Session, now: dt.datetime, birth: Birth, key: SigningKey) -> str:
+        signing_key.create(
+            tx,
+            kid=key.kid,
+            alg=key.alg,
+            public_jwk=dict(key.public_jwk()),
+            private_sealed=self._sealer.seal(TABLE, COLUMN, key.kid, key.private_pem()),
+            now=now,
+            publish_at=now,
+            sign_from=birth.sign_from,
+        )
+        return key.kid
