@@ -26,7 +26,7 @@ class Identity(BaseSettings):
 
     issuer: Annotated[str, AfterValidator(issuers.check)] = Field(
         "http://localhost:8000",
-        description="Address of this provider in tokens and links; https, or http on loopback. Follows `port` if unset.",
+        description="Address of this provider in every token: https, or http on loopback. Follows `port` if unset.",
     )
     name: str = Field("Gatehouse", min_length=1, max_length=60, description="Name shown to people on every page.")
 
@@ -155,7 +155,7 @@ class Settings(SignIn, Keys, Lifetimes, Serving, Storage, Identity):
 
     @classmethod
     def load(cls, config: Path | None = None, **overrides: object) -> Settings:
-        """Read everything; raise SettingsError with one line for each problem. Overrides that are None are not given."""
+        """Read everything, or raise SettingsError with a line for each problem. An override of None is not given."""
         given = {name: value for name, value in overrides.items() if value is not None}
         return sources.load(cls, config, given)
 
@@ -165,7 +165,7 @@ class Settings(SignIn, Keys, Lifetimes, Serving, Storage, Identity):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the library's signature)
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources; a .env file is not one of them."""

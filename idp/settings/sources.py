@@ -34,7 +34,7 @@ _file: ContextVar[Path | None] = ContextVar("idp_settings_file", default=None)
 class TomlSource(PydanticBaseSettingsSource):
     """idp.toml, its relative paths counted from where it lies."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, _field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return nothing: the whole file is taken at once, so that unknown names are seen."""
         return None, field_name, False
 

@@ -6,14 +6,23 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from idp.settings import durations
 from idp.settings import issuer as issuers
 
 if TYPE_CHECKING:
     from idp.settings.model import Settings
 
-LONGEST_LEEWAY = dt.timedelta(seconds=60)
-LONGEST_CODE = dt.timedelta(minutes=10)
-LONGEST_GRACE = dt.timedelta(seconds=60)
+LONGEST = {
+    "leeway": dt.timedelta(seconds=60),
+    "code_lifetime": dt.timedelta(minutes=10),  # RFC 6749 section 4.1.2
+    "refresh_grace": dt.timedelta(seconds=60),
+}
+AT_MOST = (
+    ("access_token_lifetime", "access_token_longest"),
+    ("refresh_idle", "refresh_absolute"),
+    ("session_idle", "session_absolute"),
+    ("publish_lead", "key_rotation_interval"),
+)
 MAY_BE_ZERO = frozenset({"refresh_grace", "leeway"})
 BACKENDS = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
@@ -58,18 +67,9 @@ def _durations(settings: Settings) -> Iterator[str]:
             continue
         if value < dt.timedelta(0) or (not value and field not in MAY_BE_ZERO):
             yield f"{field}: write a duration longer than nothing"
-    if settings.leeway > LONGEST_LEEWAY:
-        yield "leeway: write at most 60s"
-    # RFC 6749 section 4.1.2: at most ten minutes
-    if settings.code_lifetime > LONGEST_CODE:
-        yield "code_lifetime: write at most 10m"
-    if settings.refresh_grace > LONGEST_GRACE:
-        yield "refresh_grace: write at most 60s"
-    if settings.access_token_lifetime > settings.access_token_longest:
-        yield "access_token_lifetime: longer than access_token_longest allows"
-    if settings.refresh_idle > settings.refresh_absolute:
-        yield "refresh_idle: longer than refresh_absolute"
-    if settings.session_idle > settings.session_absolute:
-        yield "session_idle: longer than session_absolute"
-    if settings.publish_lead >= settings.key_rotation_interval:
-        yield "publish_lead: must be shorter than key_rotation_interval"
+    for field, longest in LONGEST.items():
+        if getattr(settings, field) > longest:
+            yield f"{field}: write at most {durations.show(longest)}"
+    for shorter, longer in AT_MOST:
+        if getattr(settings, shorter) > getattr(settings, longer):
+            yield f"{shorter}: longer than {longer}"

@@ -109,7 +109,8 @@ def _alone(engine: Engine) -> Iterator[Connection]:
 def _rebuilding(connection: Connection) -> Iterator[None]:
     # SQLite changes a table by making it anew: with foreign keys on, dropping the old one would empty its children.
     driver = connection.connection.driver_connection
-    assert driver is not None
+    if driver is None:
+        raise Outdated("the database went away")
     driver.execute("PRAGMA foreign_keys = OFF")
     driver.execute(f"PRAGMA busy_timeout = {LOCK_WAIT_SECONDS * 1000}")
     try:

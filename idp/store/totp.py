@@ -24,6 +24,7 @@ class Totp(Base):
     created_at: Mapped[dt.datetime]
     confirmed_at: Mapped[dt.datetime | None]
     last_step: Mapped[int | None] = mapped_column(BigInteger)
+    last_used_at: Mapped[dt.datetime | None]
     failures: Mapped[int] = mapped_column(default=0)
     locked_at: Mapped[dt.datetime | None]
 
@@ -78,14 +79,14 @@ def claim_step(tx: Session, totp_id: str, step: int, now: dt.datetime) -> bool:
     """
     newer = or_(Totp.last_step.is_(None), Totp.last_step < step)
     open_ = update(Totp).where(Totp.id == totp_id, newer, Totp.locked_at.is_(None))
-    claimed = open_.values(last_step=step, failures=0).returning(Totp.id)
+    claimed = open_.values(last_step=step, last_used_at=now, failures=0).returning(Totp.id)
     return tx.scalar(claimed, execution_options={"synchronize_session": "fetch"}) is not None
 
 
 def confirm(tx: Session, totp_id: str, step: int, now: dt.datetime) -> bool:
     """Confirm a factor by its first code, which counts as used. Other waiting ones of the account go."""
     waiting = update(Totp).where(Totp.id == totp_id, Totp.confirmed_at.is_(None), Totp.locked_at.is_(None))
-    changed = waiting.values(confirmed_at=now, last_step=step, failures=0).returning(Totp.account_id)
+    changed = waiting.values(confirmed_at=now, last_step=step, last_used_at=now, failures=0).returning(Totp.account_id)
     owner = tx.scalar(changed, execution_options={"synchronize_session": "fetch"})
     if owner is None:
         return False

@@ -37,9 +37,9 @@ class PlainText(TypeDecorator[str]):
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
         """Refuse what PostgreSQL cannot store."""
-        if value is None or value.isascii() and "\x00" not in value:
+        if value is None or (value.isascii() and "\x00" not in value):
             return value
         if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
             raise Unstorable("a value holds characters that cannot be stored")
@@ -52,7 +52,7 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+    def process_bind_param(self, value: dt.datetime | None, _dialect: Dialect) -> dt.datetime | None:
         """Store UTC."""
         if value is None:
             return None
@@ -60,7 +60,7 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
             raise ValueError("naive time: every moment in the store is aware and UTC")
         return value.astimezone(dt.UTC)
 
-    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+    def process_result_value(self, value: dt.datetime | None, _dialect: Dialect) -> dt.datetime | None:
         """Return UTC, whatever the backend's session thinks."""
         if value is None:
             return None
