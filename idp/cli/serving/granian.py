@@ -23,7 +23,7 @@ def trim_environment() -> None:
             del os.environ[name]
 
 
-def serve(settings: Settings, *, threads: int) -> None:
+def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
     trim_environment()
     Server(
@@ -32,7 +32,7 @@ def serve(settings: Settings, *, threads: int) -> None:
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=threads,
+        blocking_threads=settings.threads,
         backlog=2048,
         http=HTTPModes.http1,
         # Header lines must arrive within the time, or the connection closes (attack row GW27's kind).

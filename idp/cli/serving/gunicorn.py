@@ -32,12 +32,12 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]
         return importlib.import_module(TARGET).app
 
 
-def options(settings: Settings, *, threads: int) -> dict[str, Any]:
+def options(settings: Settings) -> dict[str, Any]:
     """What gunicorn is told. Forwarded headers decide nothing here: the app reads trusted ones itself."""
     chosen: dict[str, Any] = {
         "bind": f"{settings.host}:{settings.port}",
         "workers": settings.workers,
-        "threads": threads,
+        "threads": settings.threads,
         "worker_class": "gthread",
         "backlog": 2048,
         "keepalive": 15,
@@ -50,7 +50,7 @@ def options(settings: Settings, *, threads: int) -> dict[str, Any]:
         "header_map": "drop",  # X_Forwarded_For must not pass for X-Forwarded-For
         "accesslog": None,
         "errorlog": "-",
-        "loglevel": "warning",
+        "loglevel": settings.log_level if settings.log_level != "info" else "warning",
         "control_socket_disable": True,
     }
     if settings.tls_certificate and settings.tls_key:
@@ -70,6 +70,6 @@ def _always(current: Callable[[], ssl.SSLContext]) -> Callable[[Any, Any], ssl.S
     return ssl_context
 
 
-def serve(settings: Settings, *, threads: int) -> None:
+def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
-    Gunicorn(options(settings, threads=threads)).run()
+    Gunicorn(options(settings)).run()
