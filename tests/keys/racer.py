@@ -1,0 +1,25 @@
+"""One of two processes that start on an empty store in the same moment."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+
+from idp.keys.rotation import Keyring
+from idp.settings import Settings
+from idp.store.database import Database
+from idp.store.sealed import Sealer
+
+
+def main(url: str, moment: str) -> None:
+    """Say ready, wait for the word, ask for a key."""
+    settings = Settings(database_url=url, signing_algs=("ES256", "RS256", "EdDSA", "PS256"))
+    keyring = Keyring(Database.open(url), Sealer({"00" * 8: bytes(32)}, "00" * 8), settings)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    now = dt.datetime.fromisoformat(moment)
+    print(" ".join(keyring.signing(alg, now).kid for alg in settings.signing_algs), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
