@@ -52,7 +52,7 @@ class Enrolment:
         return " ".join(self.secret[at : at + 4] for at in range(0, len(self.secret), 4))
 
 
-def begin(sealer: Sealer, signin_id: str, account_id: str, username: str, issuer_name: str) -> Enrolment:
+def begin(sealer: Sealer, *, signin_id: str, account_id: str, username: str, issuer_name: str) -> Enrolment:
     """Offer a seed to one account in one sign-in.
 
     Derived, not stored: loading the page again shows the same picture and writes nothing, and no other sign-in
