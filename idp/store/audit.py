@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from sqlalchemy import BigInteger, Index, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -43,6 +44,14 @@ class AuditCheckpoint(Base):
     hash: Mapped[bytes]
     mac: Mapped[bytes]
     at: Mapped[dt.datetime]
+
+
+class Place(TypedDict):
+    """Where a row stands in the chain."""
+
+    id: str
+    seq: int
+    hash: bytes
 
 
 def append(
@@ -89,10 +98,9 @@ def head(tx: Session) -> AuditRow | None:
     return tx.scalars(sealed.order_by(AuditRow.seq.desc()).limit(1)).one_or_none()
 
 
-def seal(tx: Session, row_id: str, seq: int, chained: bytes) -> bool:
-    """Give a row its place in the chain, once."""
-    waiting = update(AuditRow).where(AuditRow.id == row_id, AuditRow.seq.is_(None))
-    return tx.scalar(waiting.values(seq=seq, hash=chained).returning(AuditRow.id)) is not None
+def seal(tx: Session, places: Sequence[Place]) -> None:
+    """Give rows their places in the chain. A place is taken once: the numbers are unique."""
+    tx.execute(update(AuditRow), places)
 
 
 def chain(tx: Session, *, batch: int = 1000) -> Iterator[AuditRow]:
