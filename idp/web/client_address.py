@@ -6,7 +6,7 @@ the peer itself; or, when the peer is a trusted proxy, what that proxy wrote.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ UNKNOWN = ""
 class ClientAddress:
     """Reads the caller's address from a WSGI environ; settings decide whom to believe."""
 
-    def __init__(self, trusted_proxies: Iterable[str] = (), header: str | None = None) -> None:
-        self._trusted: tuple[Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
+    def __init__(self, trusted_proxies: Iterable[str | Network] = (), header: str | None = None) -> None:
+        self._trusted: tuple[Network, ...] = tuple(ip_network(each) for each in trusted_proxies)
         if header is not None and not header.isalnum():
             # A header with a hyphen has a twin with an underscore, which some servers merge into it.
             raise ValueError("client_address_header: letters and digits only, so that no other header aliases it")

@@ -45,9 +45,7 @@ def clear_session(response: Response) -> None:
 
 def set_device(response: Response, secret: str, lifetime: timedelta) -> None:
     """Let the browser be known again after a sign-in."""
-    response.set_cookie(
-        DEVICE, secret, max_age=lifetime, path="/", secure=True, httponly=True, samesite="Lax"
-    )
+    response.set_cookie(DEVICE, secret, max_age=lifetime, path="/", secure=True, httponly=True, samesite="Lax")
 
 
 def flow() -> str:

@@ -9,8 +9,8 @@ import os
 from functools import cache
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,6 +18,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _issued: Final = Counter("idp_tokens_issued_total", "Access tokens issued", ["grant_type"])
 _refused: Final = Counter("idp_refusals_total", "Requests refused, by endpoint and error", ["endpoint", "error"])
 _faults: Final = Counter("idp_faults_total", "Requests that broke on our side", ["endpoint"])
+_authorized: Final = Counter("idp_authorizations_total", "Authorization codes issued")
 _signins: Final = Counter("idp_signins_total", "Sign-in steps, by step and outcome", ["step", "outcome"])
 
 
@@ -34,6 +35,11 @@ def refused(endpoint: str | None, error: str) -> None:
 def fault(endpoint: str | None) -> None:
     """Count a fault of ours."""
     _faults.labels(endpoint or "none").inc()
+
+
+def authorized() -> None:
+    """Count an authorization that ended with a code."""
+    _authorized.inc()
 
 
 def signin(step: str, outcome: str) -> None:

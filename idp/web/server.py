@@ -18,7 +18,13 @@ from flask import Response
 from flask import request as flask_request
 
 from idp.clients.authentication import Presented
-from idp.protocol.errors import InvalidClient, InvalidRequest, ProtocolError, TemporarilyUnavailable, UnsupportedGrantType
+from idp.protocol.errors import (
+    InvalidClient,
+    InvalidRequest,
+    ProtocolError,
+    TemporarilyUnavailable,
+    UnsupportedGrantType,
+)
 from idp.protocol.form import refuse_misfits, repeated, single
 from idp.protocol.params import TokenRequest
 from idp.web import form
@@ -72,9 +78,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
         incoming = request or flask_request
         pairs = form.read(incoming)
         parsed = TokenRequest.parse(pairs)
-        return TokenCall(
-            Presented(authorization=incoming.headers.get("Authorization"), values=parsed.values), parsed
-        )
+        return TokenCall(Presented(authorization=incoming.headers.get("Authorization"), values=parsed.values), parsed)
 
     def get_token_grant(self, request: TokenCall) -> Any:
         """Find the grant; an unknown one is refused without quoting it."""

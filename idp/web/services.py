@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from flask import current_app, g
+from flask import current_app, g, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from idp.settings import Settings
     from idp.store.database import Database
     from idp.store.sealed import Sealer
+    from idp.web.client_address import ClientAddress
     from idp.web.server import AuthorizationServer
 
 EXTENSION = "idp"
@@ -46,6 +47,7 @@ class Services:
     clock: Callable[[], datetime]
     server: AuthorizationServer
     audit: AuditLog
+    client_address: ClientAddress
 
 
 def services() -> Services:
@@ -58,3 +60,8 @@ def support_id() -> str:
     if "support_id" not in g:
         g.support_id = secrets.token_hex(6)
     return cast("str", g.support_id)
+
+
+def caller() -> str:
+    """Return the address of whoever sent the present request, "" when it cannot be known."""
+    return services().client_address(request.environ)

@@ -1,0 +1,138 @@
+"""The one place where things are wired: settings in, application out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from flask import Flask
+
+from idp import assets
+from idp.accounts.passwords import Cost, Passwords
+from idp.accounts.sessions import Sessions
+from idp.accounts.throttle import Limits, Throttle
+from idp.audit.log import AuditLog
+from idp.clients import assertion
+from idp.clients.authentication import ClientAuthentication
+from idp.clients.client import AUTH_METHODS, NONE
+from idp.clients.directory import ClientDirectory
+from idp.endpoints import authorize, discovery, health, introspect, jwks, logout, revoke, userinfo
+from idp.endpoints.token import registry
+from idp.endpoints.token import views as token
+from idp.keys.rotation import Keyring
+from idp.protocol.metadata import ServerFacts
+from idp.store import extension
+from idp.store.sealed import load_master_key
+from idp.web import cookies, csrf, errors, headers, logs
+from idp.web.client_address import ClientAddress
+from idp.web.server import AuthorizationServer
+from idp.web.services import EXTENSION, Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from idp.settings import Settings
+    from idp.store.database import Database
+    from idp.store.sealed import Sealer
+
+MAX_BODY: Final = 65_536
+# One table of addresses: blueprints serve them, discovery tells them.
+PATHS: Final[Mapping[str, str]] = {
+    "authorize": "/authorize",
+    "token": "/token",
+    "userinfo": "/userinfo",
+    "jwks": "/jwks",
+    "introspect": "/introspect",
+    "revoke": "/revoke",
+    "end_session": "/end_session",
+}
+
+
+def utcnow() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) -> Flask:
+    """Return the provider as a WSGI application."""
+    logs.configure(settings.log_level)
+    app = Flask("idp", template_folder=str(assets.folder("templates")), static_folder=str(assets.folder("static")))
+    sealer = load_master_key(settings.master_key_file)
+    _configure(app, settings, sealer)
+    app.extensions[EXTENSION] = _services(settings, extension.attach(app, settings.database_url), sealer, clock)
+    errors.init_app(app)
+    csrf.init_app(app)
+    headers.init_app(app, https=settings.issuer.startswith("https:"))
+    app.jinja_env.globals.update(asset=assets.address, product=settings.name)
+    for blueprint in (
+        *authorize.blueprints,
+        token.blueprint,
+        userinfo.blueprint,
+        introspect.blueprint,
+        revoke.blueprint,
+        jwks.blueprint,
+        logout.blueprint,
+        health.blueprint,
+        discovery.blueprint(server_facts(settings)),
+    ):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def server_facts(settings: Settings) -> ServerFacts:
+    """Gather what the metadata tells from the registries that enforce it."""
+    return ServerFacts(
+        issuer=settings.issuer,
+        paths=PATHS,
+        grant_types=registry.GRANT_TYPES,
+        auth_methods=AUTH_METHODS,
+        introspection_auth_methods=tuple(method for method in AUTH_METHODS if method != NONE),
+        assertion_algs=assertion.ALGS,
+        id_token_algs=tuple(settings.signing_algs),
+    )
+
+
+def _configure(app: Flask, settings: Settings, sealer: Sealer) -> None:
+    app.config.update(
+        SECRET_KEY=sealer.derive("flask"),
+        SESSION_COOKIE_NAME=cookies.FLOW,
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
+        MAX_FORM_PARTS=100,
+        PROPAGATE_EXCEPTIONS=False,
+        # Addresses are written from the issuer setting alone; a static file is named by its content.
+        SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
+    )
+
+
+def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[[], datetime]) -> Services:
+    clients = ClientDirectory(db, token_lifetime=settings.access_token_lifetime)
+    server = AuthorizationServer()
+    registry.register(server)
+    return Services(
+        settings=settings,
+        db=db,
+        sealer=sealer,
+        keyring=Keyring(db, sealer, settings),
+        clients=clients,
+        client_authentication=ClientAuthentication(
+            clients, db, issuer=settings.issuer, token_endpoint=settings.issuer + PATHS["token"]
+        ),
+        passwords=Passwords(
+            Cost(
+                memory_kib=settings.argon2_memory_kib,
+                time_cost=settings.argon2_time_cost,
+                parallelism=settings.argon2_parallelism,
+            )
+        ),
+        throttle=Throttle(Limits()),
+        sessions=Sessions(db=db, idle=settings.session_idle, absolute=settings.session_absolute),
+        clock=clock,
+        server=server,
+        audit=AuditLog(clock),
+        client_address=ClientAddress(settings.trusted_proxies, settings.client_address_header),
+    )

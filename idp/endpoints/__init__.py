@@ -1,0 +1,1 @@
+"""One package or file for each protocol endpoint; siblings do not import each other."""

@@ -1,0 +1,80 @@
+"""The phases that every grant shares, in their order.
+
+1. parse (`web.server`, before a grant is chosen)   2. authenticate the client   3. may it use this grant
+4. `authorize()`: the grant's own part, with scope and audience from `target`   5. audit   6. mint
+
+Authlib's `BaseGrant` and `TokenEndpointMixin` are the frame; its concrete grants are not used: they look before
+they claim, so two requests can redeem one code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
+
+from idp.endpoints.token.mint import Award, Mint
+from idp.protocol.errors import ProtocolError, UnauthorizedClient
+from idp.web import metrics
+from idp.web.server import JSON_HEADERS
+from idp.web.services import caller, services
+
+if TYPE_CHECKING:
+    from idp.clients.client import Client
+    from idp.store.database import Session
+    from idp.web.server import AuthorizationServer, TokenCall
+
+
+class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is untyped
+    """One token request on its way through the phases."""
+
+    GRANT_TYPE: ClassVar[str]
+    EVENT: ClassVar[str]
+
+    def __init__(self, request: TokenCall, server: AuthorizationServer) -> None:
+        # Authlib's constructor prepares hooks, which are unordered sets; none are used.
+        self.request = request
+        self.server = server
+        self.form = request.parsed
+        self.held = services()
+        self.now = self.held.clock()
+        self.caller: Client
+        self.grant_id: str | None = None  # known as soon as authorize() has found it
+        self.alarm: str | None = None  # the event of a refusal that means theft
+
+    def validate_token_request(self) -> None:
+        """Phases 2 and 3: who is calling, and may it use this grant (RFC 6749 section 5.2)."""
+        self.caller = self.held.client_authentication.authenticate(self.request.presented, self.now)
+        if self.GRANT_TYPE not in self.caller.grant_types:
+            raise UnauthorizedClient("this client may not use this grant")
+
+    def create_token_response(self) -> tuple[int, dict[str, object], Any]:
+        """Phases 4 to 6. Signing comes after the commit: nobody waits for the database while RSA is at work."""
+        award = self.settle()
+        settings = self.held.settings
+        mint = Mint(issuer=settings.issuer, keyring=self.held.keyring, id_token_lifetime=settings.id_token_lifetime)
+        body = mint.tokens(award, self.now)
+        metrics.issued(self.GRANT_TYPE)
+        return 200, body, JSON_HEADERS
+
+    def settle(self) -> Award:
+        """Authorize and record in one transaction; a refusal commits what it did, with its own record."""
+        with self.held.db.write() as tx:
+            try:
+                award = self.authorize(tx)
+            except ProtocolError as refusal:
+                if self.grant_id is not None:
+                    event = self.alarm or f"{self.EVENT}.refused"
+                    self._record(tx, event, error=refusal.error, reason=refusal.description)
+                raise
+            self._record(tx, self.EVENT, audience=award.api.audience, scope=" ".join(award.scopes))
+        return award
+
+    def authorize(self, tx: Session) -> Award:
+        """The grant's own part: claim what was presented and say what it buys, or refuse."""
+        raise NotImplementedError
+
+    def _record(self, tx: Session, event: str, **detail: str) -> None:
+        self.held.audit.record(
+            tx, event, client_id=self.caller.client_id, ip=caller(), grant_id=self.grant_id, **detail
+        )

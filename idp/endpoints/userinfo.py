@@ -1,0 +1,68 @@
+"""GET and POST /userinfo (OpenID Connect Core section 5.3): who the person is, to whoever holds their token."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, request
+
+from idp.accounts import person
+from idp.jose.access_token import verify_access_token
+from idp.jose.strict import JoseError
+from idp.protocol import claims
+from idp.protocol.claims import ClaimsRequest
+from idp.protocol.errors import InsufficientScope, InvalidRequest, InvalidToken
+from idp.protocol.scope import OPENID
+from idp.store import account, grant
+from idp.store import token as tokens
+from idp.web import metrics
+from idp.web.bearer import challenge, token_of
+from idp.web.server import answer
+from idp.web.services import services
+
+if TYPE_CHECKING:
+    from flask import Response
+
+blueprint = Blueprint("userinfo", __name__)
+
+
+@blueprint.route("/userinfo", methods=["GET", "POST"])
+def userinfo() -> Response:
+    """Answer with the person's claims, or with the challenge that says what is missing (RFC 6750 section 3)."""
+    try:
+        token = token_of(request)
+        return challenge() if token is None else answer(_told(token))
+    except (InvalidRequest, InvalidToken, InsufficientScope) as refusal:
+        metrics.refused(request.endpoint, refusal.error)
+        return challenge(refusal, scope=OPENID)
+
+
+def _told(token: str) -> dict[str, object]:
+    held = services()
+    now = held.clock()
+    issuer = held.settings.issuer
+    try:
+        found = verify_access_token(
+            token,
+            held.keyring.verifying(now),
+            issuer=issuer,
+            audiences=frozenset({issuer}),
+            algs=held.keyring.algs,
+            now=now.timestamp(),
+        )
+    except JoseError as error:
+        raise InvalidToken("the access token is not valid here", reason=error.reason) from None
+    scopes = str(found.get("scope", "")).split()
+    with held.db.read() as tx:
+        if not tokens.is_live(tx, found, now):
+            raise InvalidToken("the access token has ended")
+        # A person's token names its grant; a service's own token tells of nobody.
+        held_grant = grant.find(tx, str(found.get("grant_id", "")))
+        if OPENID not in scopes or held_grant is None:
+            raise InsufficientScope("the access token is without openid")
+        owner = account.find(tx, held_grant.account_id)
+    if owner is None:
+        raise InvalidToken("the access token has ended")
+    asked = ClaimsRequest.from_json(held_grant.claims)
+    # OpenID Connect Core section 5.3.2: sub always, and it is the ID token's.
+    return {"sub": owner.id, **claims.for_userinfo(person.claims(owner), scopes=scopes, asked=asked)}
