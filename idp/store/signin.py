@@ -65,6 +65,11 @@ def find_any(tx: Session, signin_id: str, flow_hash: bytes) -> Signin | None:
     return tx.scalars(select(Signin).where(Signin.id == signin_id, Signin.flow_hash == flow_hash)).one_or_none()
 
 
+def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:
+    """Return a sign-in whatever browser asks: for answers that say nothing of anybody."""
+    return tx.get(Signin, signin_id)
+
+
 def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bool:
     """Write down a step (`account_id`, `session_id`, `authenticated_at`, `password_at`, `consented_at`).
 

@@ -14,9 +14,41 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "refresh_token",
+    "code",
+    "signin",
+    "role_scope",
+    "group_role",
+    "client_scope",
+    "client_role",
+    "authorization_grant",
+    "totp",
+    "session",
+    "role",
+    "recovery_code",
+    "group_member",
+    "device",
+    "consent",
+    "api_scope",
+    "api_resource_client",
+    "used_jti",
+    "signing_key",
+    "revoked_token",
+    "meta",
+    "lease",
+    "counter",
+    "client",
+    "audit_checkpoint",
+    "audit",
+    "api",
+    "account_group",
+    "account",
+)
+
 
 def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
-    """Go forward."""
+    """Create the tables, parents first."""
     op.create_table(
         "account",
         sa.Column("id", sa.Text(), nullable=False),
@@ -77,16 +109,16 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
         sa.UniqueConstraint("seq", name=op.f("uq_audit_seq")),
     )
-    with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_audit_support_id"), ["support_id"], unique=False)
-        batch_op.create_index(
-            "ix_audit_unsealed",
-            ["id"],
-            unique=False,
-            sqlite_where=sa.text("seq IS NULL"),
-            postgresql_where=sa.text("seq IS NULL"),
-        )
+    op.create_index(op.f("ix_audit_account_id"), "audit", ["account_id"], unique=False)
+    op.create_index(op.f("ix_audit_support_id"), "audit", ["support_id"], unique=False)
+    op.create_index(
+        "ix_audit_unsealed",
+        "audit",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("seq IS NULL"),
+        postgresql_where=sa.text("seq IS NULL"),
+    )
 
     op.create_table(
         "audit_checkpoint",
@@ -138,8 +170,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_counter")),
     )
-    with op.batch_alter_table("counter", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_counter_updated_at"), ["updated_at"], unique=False)
+    op.create_index(op.f("ix_counter_updated_at"), "counter", ["updated_at"], unique=False)
 
     op.create_table(
         "lease",
@@ -161,8 +192,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("jti", name=op.f("pk_revoked_token")),
     )
-    with op.batch_alter_table("revoked_token", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_revoked_token_expires_at"), ["expires_at"], unique=False)
+    op.create_index(op.f("ix_revoked_token_expires_at"), "revoked_token", ["expires_at"], unique=False)
 
     op.create_table(
         "signing_key",
@@ -185,8 +215,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_used_jti")),
     )
-    with op.batch_alter_table("used_jti", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_used_jti_expires_at"), ["expires_at"], unique=False)
+    op.create_index(op.f("ix_used_jti_expires_at"), "used_jti", ["expires_at"], unique=False)
 
     op.create_table(
         "api_resource_client",
@@ -203,8 +232,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("api_id", "client_id", name=op.f("pk_api_resource_client")),
     )
-    with op.batch_alter_table("api_resource_client", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_api_resource_client_client_id"), ["client_id"], unique=False)
+    op.create_index(op.f("ix_api_resource_client_client_id"), "api_resource_client", ["client_id"], unique=False)
 
     op.create_table(
         "api_scope",
@@ -234,8 +262,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent")),
         sa.UniqueConstraint("account_id", "client_id", name=op.f("uq_consent_account_id_client_id")),
     )
-    with op.batch_alter_table("consent", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_consent_client_id"), ["client_id"], unique=False)
+    op.create_index(op.f("ix_consent_client_id"), "consent", ["client_id"], unique=False)
 
     op.create_table(
         "device",
@@ -250,9 +277,8 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device")),
         sa.UniqueConstraint("cookie_hash", "account_id", name=op.f("uq_device_cookie_hash_account_id")),
     )
-    with op.batch_alter_table("device", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_device_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_device_last_seen_at"), ["last_seen_at"], unique=False)
+    op.create_index(op.f("ix_device_account_id"), "device", ["account_id"], unique=False)
+    op.create_index(op.f("ix_device_last_seen_at"), "device", ["last_seen_at"], unique=False)
 
     op.create_table(
         "group_member",
@@ -266,8 +292,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("group_id", "account_id", name=op.f("pk_group_member")),
     )
-    with op.batch_alter_table("group_member", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_group_member_account_id"), ["account_id"], unique=False)
+    op.create_index(op.f("ix_group_member_account_id"), "group_member", ["account_id"], unique=False)
 
     op.create_table(
         "recovery_code",
@@ -282,8 +307,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recovery_code")),
         sa.UniqueConstraint("code_hash", name=op.f("uq_recovery_code_code_hash")),
     )
-    with op.batch_alter_table("recovery_code", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_recovery_code_account_id"), ["account_id"], unique=False)
+    op.create_index(op.f("ix_recovery_code_account_id"), "recovery_code", ["account_id"], unique=False)
 
     op.create_table(
         "role",
@@ -317,9 +341,8 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
         sa.UniqueConstraint("cookie_hash", name=op.f("uq_session_cookie_hash")),
     )
-    with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_session_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_session_expires_at"), ["expires_at"], unique=False)
+    op.create_index(op.f("ix_session_account_id"), "session", ["account_id"], unique=False)
+    op.create_index(op.f("ix_session_expires_at"), "session", ["expires_at"], unique=False)
 
     op.create_table(
         "totp",
@@ -338,8 +361,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_totp")),
     )
-    with op.batch_alter_table("totp", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_totp_account_id"), ["account_id"], unique=False)
+    op.create_index(op.f("ix_totp_account_id"), "totp", ["account_id"], unique=False)
 
     op.create_table(
         "authorization_grant",
@@ -368,11 +390,10 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.ForeignKeyConstraint(["session_id"], ["session.id"], name=op.f("fk_authorization_grant_session_id_session")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_authorization_grant")),
     )
-    with op.batch_alter_table("authorization_grant", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_authorization_grant_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_authorization_grant_client_id"), ["client_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_authorization_grant_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_authorization_grant_session_id"), ["session_id"], unique=False)
+    op.create_index(op.f("ix_authorization_grant_account_id"), "authorization_grant", ["account_id"], unique=False)
+    op.create_index(op.f("ix_authorization_grant_client_id"), "authorization_grant", ["client_id"], unique=False)
+    op.create_index(op.f("ix_authorization_grant_expires_at"), "authorization_grant", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_authorization_grant_session_id"), "authorization_grant", ["session_id"], unique=False)
 
     op.create_table(
         "client_role",
@@ -384,8 +405,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.ForeignKeyConstraint(["role_id"], ["role.id"], name=op.f("fk_client_role_role_id_role"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("client_id", "role_id", name=op.f("pk_client_role")),
     )
-    with op.batch_alter_table("client_role", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_client_role_role_id"), ["role_id"], unique=False)
+    op.create_index(op.f("ix_client_role_role_id"), "client_role", ["role_id"], unique=False)
 
     op.create_table(
         "client_scope",
@@ -399,8 +419,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("client_id", "scope_id", name=op.f("pk_client_scope")),
     )
-    with op.batch_alter_table("client_scope", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_client_scope_scope_id"), ["scope_id"], unique=False)
+    op.create_index(op.f("ix_client_scope_scope_id"), "client_scope", ["scope_id"], unique=False)
 
     op.create_table(
         "group_role",
@@ -412,8 +431,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.ForeignKeyConstraint(["role_id"], ["role.id"], name=op.f("fk_group_role_role_id_role"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("group_id", "role_id", name=op.f("pk_group_role")),
     )
-    with op.batch_alter_table("group_role", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_group_role_role_id"), ["role_id"], unique=False)
+    op.create_index(op.f("ix_group_role_role_id"), "group_role", ["role_id"], unique=False)
 
     op.create_table(
         "role_scope",
@@ -425,8 +443,7 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("role_id", "scope_id", name=op.f("pk_role_scope")),
     )
-    with op.batch_alter_table("role_scope", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_role_scope_scope_id"), ["scope_id"], unique=False)
+    op.create_index(op.f("ix_role_scope_scope_id"), "role_scope", ["scope_id"], unique=False)
 
     op.create_table(
         "signin",
@@ -453,10 +470,9 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signin")),
     )
-    with op.batch_alter_table("signin", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_signin_account_id"), ["account_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_signin_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_signin_session_id"), ["session_id"], unique=False)
+    op.create_index(op.f("ix_signin_account_id"), "signin", ["account_id"], unique=False)
+    op.create_index(op.f("ix_signin_expires_at"), "signin", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_signin_session_id"), "signin", ["session_id"], unique=False)
 
     op.create_table(
         "code",
@@ -481,9 +497,8 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_code")),
         sa.UniqueConstraint("code_hash", name=op.f("uq_code_code_hash")),
     )
-    with op.batch_alter_table("code", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_code_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_code_grant_id"), ["grant_id"], unique=False)
+    op.create_index(op.f("ix_code_expires_at"), "code", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_code_grant_id"), "code", ["grant_id"], unique=False)
 
     op.create_table(
         "refresh_token",
@@ -505,109 +520,11 @@ def upgrade() -> None:  # noqa: PLR0915 (one statement a table)
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_token")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_token_token_hash")),
     )
-    with op.batch_alter_table("refresh_token", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_refresh_token_grant_id"), ["grant_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_refresh_token_idle_expires_at"), ["idle_expires_at"], unique=False)
+    op.create_index(op.f("ix_refresh_token_grant_id"), "refresh_token", ["grant_id"], unique=False)
+    op.create_index(op.f("ix_refresh_token_idle_expires_at"), "refresh_token", ["idle_expires_at"], unique=False)
 
 
-def downgrade() -> None:  # noqa: PLR0915
-    """Go back."""
-    with op.batch_alter_table("refresh_token", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refresh_token_idle_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_refresh_token_grant_id"))
-
-    op.drop_table("refresh_token")
-    with op.batch_alter_table("code", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_code_grant_id"))
-        batch_op.drop_index(batch_op.f("ix_code_expires_at"))
-
-    op.drop_table("code")
-    with op.batch_alter_table("signin", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_signin_session_id"))
-        batch_op.drop_index(batch_op.f("ix_signin_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_signin_account_id"))
-
-    op.drop_table("signin")
-    with op.batch_alter_table("role_scope", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_role_scope_scope_id"))
-
-    op.drop_table("role_scope")
-    with op.batch_alter_table("group_role", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_group_role_role_id"))
-
-    op.drop_table("group_role")
-    with op.batch_alter_table("client_scope", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_client_scope_scope_id"))
-
-    op.drop_table("client_scope")
-    with op.batch_alter_table("client_role", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_client_role_role_id"))
-
-    op.drop_table("client_role")
-    with op.batch_alter_table("authorization_grant", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_authorization_grant_session_id"))
-        batch_op.drop_index(batch_op.f("ix_authorization_grant_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_authorization_grant_client_id"))
-        batch_op.drop_index(batch_op.f("ix_authorization_grant_account_id"))
-
-    op.drop_table("authorization_grant")
-    with op.batch_alter_table("totp", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_totp_account_id"))
-
-    op.drop_table("totp")
-    with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_session_expires_at"))
-        batch_op.drop_index(batch_op.f("ix_session_account_id"))
-
-    op.drop_table("session")
-    op.drop_table("role")
-    with op.batch_alter_table("recovery_code", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_recovery_code_account_id"))
-
-    op.drop_table("recovery_code")
-    with op.batch_alter_table("group_member", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_group_member_account_id"))
-
-    op.drop_table("group_member")
-    with op.batch_alter_table("device", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_device_last_seen_at"))
-        batch_op.drop_index(batch_op.f("ix_device_account_id"))
-
-    op.drop_table("device")
-    with op.batch_alter_table("consent", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_consent_client_id"))
-
-    op.drop_table("consent")
-    op.drop_table("api_scope")
-    with op.batch_alter_table("api_resource_client", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_api_resource_client_client_id"))
-
-    op.drop_table("api_resource_client")
-    with op.batch_alter_table("used_jti", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_used_jti_expires_at"))
-
-    op.drop_table("used_jti")
-    op.drop_table("signing_key")
-    with op.batch_alter_table("revoked_token", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_revoked_token_expires_at"))
-
-    op.drop_table("revoked_token")
-    op.drop_table("meta")
-    op.drop_table("lease")
-    with op.batch_alter_table("counter", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_counter_updated_at"))
-
-    op.drop_table("counter")
-    op.drop_table("client")
-    op.drop_table("audit_checkpoint")
-    with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_audit_unsealed", sqlite_where=sa.text("seq IS NULL"), postgresql_where=sa.text("seq IS NULL")
-        )
-        batch_op.drop_index(batch_op.f("ix_audit_support_id"))
-        batch_op.drop_index(batch_op.f("ix_audit_account_id"))
-
-    op.drop_table("audit")
-    op.drop_table("api")
-    op.drop_table("account_group")
-    op.drop_table("account")
+def downgrade() -> None:
+    """Drop every table, children first; their indexes go with them."""
+    for table in TABLES:
+        op.drop_table(table)
