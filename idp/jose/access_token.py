@@ -15,7 +15,7 @@ from idp.jose.verify import (
     verify,
 )
 
-ACCESS_TOKEN_TYP: Final = "at+jwt"
+ACCESS_TOKEN_TYP: Final = "at+jwt"  # noqa: S105 - a media type
 _TYPES: Final = frozenset({ACCESS_TOKEN_TYP})
 _TEXT: Final = ("sub", "client_id", "jti")  # RFC 9068 section 2.2: always there
 

@@ -1,4 +1,4 @@
-"""Making tokens: compact JWS with one key, its kid and an explicit typ (RFC 7515 section 5.1, RFC 8725 section 3.11)."""
+"""Making tokens: compact JWS, one key, its kid, an explicit typ (RFC 7515 section 5.1, RFC 8725 section 3.11)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from idp.jose.strict import MAX_TOKEN, JoseError, b64encode
 
 
 def sign(claims: Mapping[str, object], key: SigningKey, *, typ: str) -> str:
-    """Sign claims with exactly this key. (joserfc given a key set would pick one at random.)"""
+    """Sign claims with exactly this key; joserfc given a key set would pick one at random."""
     try:
         text = json.dumps(dict(claims), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         payload = b64encode(text.encode("utf-8"))

@@ -20,14 +20,14 @@ MAX_TOKEN: Final = 16_384
 MAX_DEPTH: Final = 32
 MAX_NUMBER: Final = 32  # characters of one number: more than any date or size needs
 MAX_DOCUMENT: Final = 1_048_576
+_PARTS: Final = 3  # header, payload, signature
 _CACHED_HEADER: Final = 1_024
 
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _URL_SAFE_BACK = bytes.maketrans(b"+/", b"-_")
 _PADS = (b"", b"", b"==", b"=")
 # The last character of a canonical segment carries no stray bits: 2 left over -> 4 zero bits, 3 -> 2.
-_LAST_OF_2 = frozenset(b"AQgw")
-_LAST_OF_3 = frozenset(b"AEIMQUYcgkosw048")
+_LAST = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 _BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
@@ -75,7 +75,7 @@ def b64decode(segment: bytes) -> bytes:
     left = len(segment) % 4
     if left == 1:
         raise JoseError("not base64url")
-    if (left == 2 and segment[-1] not in _LAST_OF_2) or (left == 3 and segment[-1] not in _LAST_OF_3):
+    if left and segment[-1] not in _LAST[left]:
         raise JoseError("base64url has stray bits")
     try:
         return a2b_base64(segment.translate(_URL_SAFE) + _PADS[left], strict_mode=True)
@@ -97,7 +97,7 @@ def split(token: str) -> Compact:
     except UnicodeEncodeError:
         raise JoseError("token is not ASCII") from None
     parts = raw.split(b".")
-    if len(parts) != 3 or not all(parts):
+    if len(parts) != _PARTS or not all(parts):
         raise JoseError("token has not three parts")
     head, payload, signature = parts
     header = dict(_cached_header(head)) if len(head) <= _CACHED_HEADER else _header(head)

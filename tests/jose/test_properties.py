@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import assume, given, settings
@@ -46,8 +47,8 @@ def test_any_bytes_are_an_object_or_a_refusal(raw: bytes) -> None:
     assert value is None or json.loads(raw.decode("utf-8")) == value
 
 
-@given(objects, st.booleans())
-def test_json_round_trip(value: dict[str, Any], escaped: bool) -> None:
+@given(value=objects, escaped=st.booleans())
+def test_json_round_trip(value: dict[str, Any], *, escaped: bool) -> None:
     assert loads(json.dumps(value, ensure_ascii=escaped).encode()) == value
 
 
@@ -93,10 +94,8 @@ def test_a_token_changed_in_one_character_is_refused(alg: str, data: st.DataObje
 @given(objects, st.sampled_from(ALGS))
 def test_any_header_is_accepted_or_refused_and_never_breaks(members: dict[str, Any], alg: str) -> None:
     token = WORKSHOP.with_header(alg=alg, **members) if "alg" not in members else WORKSHOP.token(members)
-    try:
+    with suppress(JoseError):
         verify(token, OWN, typ=None, algs=ALL)
-    except JoseError:
-        pass
 
 
 @settings(deadline=None)
@@ -104,12 +103,10 @@ def test_any_header_is_accepted_or_refused_and_never_breaks(members: dict[str, A
     st.dictionaries(st.sampled_from(["exp", "nbf", "iat", "aud", "iss", "sub", "scope", "jti", "client_id"]), values)
 )
 def test_any_claims_are_accepted_or_refused_and_never_break(claims: dict[str, Any]) -> None:
-    try:
+    with suppress(JoseError):
         verify_access_token(
             WORKSHOP.token(claims=claims), OWN, issuer=ISSUER, audiences=frozenset({AUDIENCE}), algs=ALL, now=NOW
         )
-    except JoseError:
-        pass
 
 
 @settings(deadline=None)
@@ -133,7 +130,5 @@ def test_what_we_sign_comes_back_unchanged(claims: dict[str, Any], alg: str) -> 
 
 @given(objects | st.dictionaries(st.just("keys"), st.lists(objects | values, max_size=4)))
 def test_any_key_set_is_read_or_refused(document: dict[str, Any]) -> None:
-    try:
+    with suppress(JoseError):
         KeySet.from_remote(document)
-    except JoseError:
-        pass

@@ -91,7 +91,7 @@ SPOILERS: dict[str, Callable[[str], str]] = {
     "slash": lambda part: part[:4] + "/" + part[5:],
     "percent": lambda part: part[:4] + "%" + part[5:],
     "NUL": lambda part: part + "\0",
-    "non-ASCII": lambda part: part[:4] + "ａ" + part[5:],
+    "non-ASCII": lambda part: part[:4] + "\uff41" + part[5:],
     "one left over": lambda part: part + "A" * ((1 - len(part)) % 4 or 4),
 }
 

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from idp.jose.keys import KeySet, UnknownKey
-from idp.jose.strict import JoseError, b64encode
-from idp.jose.verify import check_audience, check_issuer, check_times, media_type, split, verify
+from idp.jose.strict import JoseError, b64encode, split
+from idp.jose.verify import check_audience, check_issuer, check_times, media_type, verify
 from tests.jose.forge import ALL, AT, AUDIENCE, CLAIMS, ISSUER, NOW, Workshop, b64, segment
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -11,14 +11,20 @@ from idp.store.database import Database
 from idp.store.sealed import Sealer
 
 
+def say(line: str) -> None:
+    """Tell the test, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(url: str, moment: str) -> None:
     """Say ready, wait for the word, ask for a key."""
     settings = Settings(database_url=url, signing_algs=("ES256", "RS256", "EdDSA", "PS256"))
     keyring = Keyring(Database.open(url), Sealer({"00" * 8: bytes(32)}, "00" * 8), settings)
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     now = dt.datetime.fromisoformat(moment)
-    print(" ".join(keyring.signing(alg, now).kid for alg in settings.signing_algs), flush=True)
+    say(" ".join(keyring.signing(alg, now).kid for alg in settings.signing_algs))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_makes_a_key_on_first_need_that_signs_and_verifies(
 
 
 def test_publishes_every_algorithm_of_the_setting(keyring: Keyring, now: dt.datetime) -> None:
-    assert {jwk["alg"] for jwk in keyring.public(now)} == {"ES256", "EdDSA"} == keyring.algs
+    assert {jwk["alg"] for jwk in keyring.public(now)} == {"ES256", "EdDSA"}
 
 
 def test_refuses_an_algorithm_that_has_no_key(keyring: Keyring, now: dt.datetime) -> None:
