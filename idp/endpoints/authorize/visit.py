@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlencode
 
-from flask import abort, redirect, request
+from flask import abort, make_response, redirect, request
 
 from idp.accounts import roles
 from idp.accounts.roles import SecondFactor
 from idp.endpoints.authorize import flow
 from idp.endpoints.authorize.flow import Step
-from idp.protocol import scope
+from idp.protocol import prompt, scope
 from idp.protocol.errors import ProtocolError
 from idp.protocol.params import AuthorizeRequest
 from idp.store import consent, signin, totp
@@ -23,7 +23,7 @@ from idp.web.services import services
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flask.typing import ResponseReturnValue
+    from flask import Response
 
     from idp.accounts.sessions import Current
     from idp.clients.client import Client
@@ -79,9 +79,9 @@ def address(step: Step, signin_id: str) -> str:
     return f"{step}?{urlencode({'signin': signin_id})}"
 
 
-def onward(signin_id: str) -> ResponseReturnValue:
+def onward(signin_id: str) -> Response:
     """Send the browser to the dispatcher (RFC 9700 section 4.12: 303, so that no form is posted again)."""
-    return redirect(address(Step.RESPOND, signin_id), 303)
+    return make_response(redirect(address(Step.RESPOND, signin_id), 303))
 
 
 def at(step: Step) -> Visit:
@@ -97,26 +97,33 @@ def at(step: Step) -> Visit:
 
 def load(signin_id: str) -> Visit:
     """Read a sign-in of this browser; another browser's is forbidden (AZ32)."""
-    now, db = services().clock(), services().db
-    known = cookies.known_flow()
-    if known is None:
+    now, known = services().clock(), cookies.known_flow()
+    with services().db.read() as tx:
+        mine = signin.find_any(tx, signin_id, digest(known)) if known is not None else None
+        row = mine or _silent(tx, signin_id)
+    if row is None:
         _forbid()
-    with db.read() as tx:
-        row = signin.find_any(tx, signin_id, digest(known))
-        if row is None:
-            _forbid()
-        if row.finished_at is not None or row.expires_at <= now:
-            raise Ended("this sign-in has ended")
-        client = services().clients.find(row.client_id, now)
-        if client is None:
-            raise Ended("this sign-in has ended", reason="client is gone or disabled")
-        return _visit(tx, row, client, now)
+    if row.finished_at is not None or row.expires_at <= now:
+        raise Ended("this sign-in has ended")
+    client = services().clients.find(row.client_id, now)
+    if client is None:
+        raise Ended("this sign-in has ended", reason="client is gone or disabled")
+    here = services().sessions.current(cookies.session_secret(request), now) if mine is not None else None
+    return Visit(signin=row, client=client, here=here, situation=_situation(row, client, here), now=now)
 
 
-def _visit(tx: Session, row: Signin, client: Client, now: datetime) -> Visit:
+def _silent(tx: Session, signin_id: str) -> Signin | None:
+    """Find a prompt=none request whose browser kept no cookie, as in a frame of another site.
+
+    It is owed its answer by redirect (OpenID Connect Core section 3.1.2.6): that nobody is signed in.
+    """
+    row = signin.find_elsewhere(tx, signin_id)
+    return row if row is not None and prompt.NONE in AuthorizeRequest.from_json(row.request).prompt else None
+
+
+def _situation(row: Signin, client: Client, here: Current | None) -> flow.Situation:
     asked = AuthorizeRequest.from_json(row.request)
-    here = services().sessions.current(cookies.session_secret(request), now)
-    situation = flow.Situation(
+    return flow.Situation(
         request=asked,
         asker=flow.Asker(require_consent=client.require_consent, default_acr_values=client.default_acr_values),
         progress=flow.Progress(
@@ -126,9 +133,8 @@ def _visit(tx: Session, row: Signin, client: Client, now: datetime) -> Visit:
             consented=row.consented_at is not None,
         ),
         standing=_standing(here),
-        policy=flow.NOBODY if here is None else _policy(tx, client, asked, here.account),
+        policy=flow.NOBODY if here is None else _policy(client, asked, here.account),
     )
-    return Visit(signin=row, client=client, here=here, situation=situation, now=now)
 
 
 def _standing(here: Current | None) -> flow.Standing | None:
@@ -140,18 +146,23 @@ def _standing(here: Current | None) -> flow.Standing | None:
     )
 
 
-def _policy(tx: Session, client: Client, asked: AuthorizeRequest, person: Account) -> flow.Policy:
-    issuer = services().settings.issuer
+def _policy(client: Client, asked: AuthorizeRequest, person: Account) -> flow.Policy:
+    settings = services().settings
+    issuer = settings.issuer
     wanted = scope.by_audience(asked.scope, allowed=client.scopes, issuer=issuer, targets=asked.targets())
-    entitled = {name: roles.entitlements(tx, person.id, name).scopes for name in wanted if name != issuer}
-    second_factor = roles.second_factor(tx, person, client, wanted, services().settings.mfa)
-    has_factor = bool(totp.confirmed(tx, person.id))
+    with services().db.read() as tx:
+        entitled = {name: roles.entitlements(tx, person.id, name).scopes for name in wanted if name != issuer}
+        second_factor = roles.second_factor(tx, person, client, wanted, settings.mfa)
+        has_factor = bool(totp.confirmed(tx, person.id))
+        remembered = consent.remembered(tx, person.id, client.client_id)
+    optional = second_factor is SecondFactor.OPTIONAL
     return flow.Policy(
-        mfa_required=second_factor is SecondFactor.REQUIRED or (second_factor is SecondFactor.OPTIONAL and has_factor),
+        # Whoever has a second factor is asked for it, unless policy says off.
+        mfa_required=second_factor is SecondFactor.REQUIRED or (optional and has_factor),
         has_factor=has_factor,
         may_enrol=second_factor is not SecondFactor.OFF,
         scopes=scope.entitle(wanted, issuer=issuer, entitled=entitled),
-        remembered=consent.remembered(tx, person.id, client.client_id),
+        remembered=remembered,
     )
 
 

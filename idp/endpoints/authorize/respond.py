@@ -1,0 +1,185 @@
+"""The end of a sign-in: a code, or a refusal, on its way back to the app (RFC 6749 section 4.1.2, RFC 9207)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import redirect
+
+from idp.endpoints.authorize import flow
+from idp.endpoints.authorize.visit import Ended
+from idp.protocol import redirect_uri, scope
+from idp.store import code, grant, signin
+from idp.store.digests import digest, new_secret
+from idp.web import metrics
+from idp.web.pages import page
+from idp.web.services import caller, services, support_id
+
+if TYPE_CHECKING:
+    from flask import Response
+    from werkzeug.wrappers import Response as Redirect
+
+    from idp.accounts.sessions import Current
+    from idp.endpoints.authorize.entry import Refused
+    from idp.endpoints.authorize.visit import Visit
+    from idp.protocol.errors import ProtocolError
+    from idp.store.database import Session
+
+# For people, by error; each says what happened and what to do.
+WORDS = {
+    "ended": (
+        "This sign-in is over",
+        "It was completed, or it waited too long. Go back to the app and begin again.",
+    ),
+    "target": (
+        "This link does not belong to an app we know",
+        "The app sent you here with an address that is not registered. If it happens again, tell its makers.",
+    ),
+    "request": (
+        "The app asked in a way we do not understand",
+        "Nothing was shared. Go back to the app; if it happens again, tell its makers.",
+    ),
+}
+
+
+def issue(visit: Visit, here: Current) -> Redirect:
+    """Claim the end of the sign-in and send a code (RFC 6749 section 4.1.2)."""
+    secret = new_secret()
+    with services().db.write() as tx:
+        # Claim first: of two tabs that both come to the end, one gets a code.
+        if signin.finish(tx, visit.signin.id, visit.now) is None:
+            raise Ended("this sign-in has ended")
+        _write_code(tx, visit, here, secret)
+    metrics.signin("code", "issued")
+    return _back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
+
+
+def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
+    settings, request, session = services().settings, visit.request, here.session
+    claims = request.claims.to_json()
+    made = grant.create(
+        tx,
+        account_id=here.account.id,
+        client_id=visit.client.client_id,
+        session_id=session.id,
+        scopes={audience: list(names) for audience, names in visit.scopes.items()},
+        claims=claims,
+        auth_time=session.auth_time,
+        acr=flow.told_acr(request, session.acr),
+        amr=list(session.amr),
+        now=visit.now,
+        expires_at=visit.now + settings.refresh_absolute,
+    )
+    code.create(
+        tx,
+        code_hash=digest(secret),
+        grant_id=made.id,
+        client_id=visit.client.client_id,
+        redirect_uri=request.redirect_uri,
+        code_challenge=request.code_challenge,
+        nonce=request.nonce,
+        resources=sorted(request.targets()),
+        claims=claims,
+        now=visit.now,
+        expires_at=visit.now + settings.code_lifetime,
+    )
+    services().audit.record(
+        tx,
+        "code.issued",
+        account_id=here.account.id,
+        client_id=visit.client.client_id,
+        ip=caller(),
+        grant_id=made.id,
+        scope=scope.render(scope.flatten(visit.scopes)),
+    )
+
+
+def refuse(visit: Visit, refusal: ProtocolError) -> Redirect:
+    """Claim the end of the sign-in and tell the app why there is no code (RFC 6749 section 4.1.2.1)."""
+    with services().db.write() as tx:
+        if signin.finish(tx, visit.signin.id, visit.now) is None:
+            raise Ended("this sign-in has ended")
+        services().audit.record(
+            tx,
+            "authorize.refused",
+            support_id=support_id(),
+            account_id=visit.here.account.id if visit.here else None,
+            client_id=visit.client.client_id,
+            ip=caller(),
+            error=refusal.error,
+            reason=refusal.reason or refusal.description,
+        )
+    metrics.refused("authorize", refusal.error)
+    return _back(visit.request.redirect_uri, visit.request.state, error_members(refusal))
+
+
+def error_members(refusal: ProtocolError) -> list[tuple[str, str]]:
+    """Name the only members an error answer has beside state and iss (OpenID Connect Core section 3.1.2.6)."""
+    described = [("error_description", refusal.description)] if refusal.description else []
+    return [("error", refusal.error), *described]
+
+
+def location(uri: str, state: str | None, members: list[tuple[str, str]]) -> str:
+    """Write the address of an answer: its members, state as it came, and who answers (RFC 9207 section 2)."""
+    echoed = [("state", state)] if state is not None else []
+    return redirect_uri.with_params(uri, [*members, *echoed, ("iss", services().settings.issuer)])
+
+
+def _back(uri: str, state: str | None, members: list[tuple[str, str]]) -> Redirect:
+    return leave(location(uri, state, members))
+
+
+def leave(address: str) -> Redirect:
+    """Send the browser away by 303, never to be cached (RFC 9700 section 4.12)."""
+    response = redirect(address, 303)
+    response.headers["Cache-Control"] = "no-store"
+    # The address holds a code: it is not repeated in a body that could be kept.
+    response.set_data(b"")
+    return response
+
+
+def refuse_on_page(refusal: ProtocolError, client_id: str | None) -> Response:
+    """Tell the person, and the operator by a support id, what has nowhere to go."""
+    _record(refusal, client_id)
+    return error_page("target", refusal)
+
+
+def refuse_entry(refused: Refused) -> Response | Redirect:
+    """Tell the app at its registered address that it asked wrongly."""
+    refusal, target = refused.refusal, refused.target
+    _record(refusal, refused.client.client_id)
+    address = location(target.redirect_uri, target.state, error_members(refusal))
+    # RFC 9700 section 4.11.2: nobody reviewed this client, so its error must not be a way to any site at one click.
+    if not refused.client.reviewed and not refused.silent:
+        return error_page("request", refusal, link={"href": address, "text": "Back to the app"})
+    return leave(address)
+
+
+def _record(refusal: ProtocolError, client_id: str | None) -> None:
+    metrics.refused("authorize", refusal.error)
+    with services().db.write() as tx:
+        services().audit.record(
+            tx,
+            "authorize.refused",
+            client_id=client_id,
+            ip=caller(),
+            support_id=support_id(),
+            error=refusal.error,
+            reason=refusal.reason or refusal.description,
+        )
+
+
+def error_page(
+    words: str, refusal: ProtocolError, *, status: int = 400, link: dict[str, str] | None = None
+) -> Response:
+    """Render the page of an error that must not, or should not at once, go back to an address."""
+    title, text = WORDS[words]
+    return page(
+        "authorize/error.html",
+        status,
+        title=title,
+        text=text,
+        support_id=support_id(),
+        error=refusal.error,
+        link=link,
+    )
