@@ -60,9 +60,9 @@ class Cluster:
         secret.write_text(self._password)
         secret.chmod(0o644)
         identity = {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+        argv = [binaries() / "initdb", "-D", self._data, "-U", "postgres", f"--pwfile={secret}", "--auth=password"]
         subprocess.run(
-            [binaries() / "initdb", "-D", self._data, "-U", "postgres", f"--pwfile={secret}", "--auth=password"]
-            + ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
+            [*argv, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
             check=True,
             capture_output=True,
             cwd=self._folder,

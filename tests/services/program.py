@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 GRACE = 10.0
 
@@ -93,7 +94,7 @@ class Program:
         self._process.kill()
         self._process.wait(timeout=GRACE)
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,11 @@
+"""The test ground. Fixtures live in tests/fixtures, real servers in tests/services."""
+
+from __future__ import annotations
+
+pytest_plugins = (
+    "tests.fixtures.network",
+    "tests.fixtures.clock",
+    "tests.fixtures.database",
+    "tests.fixtures.servers",
+    "tests.fixtures.evidence",
+)
