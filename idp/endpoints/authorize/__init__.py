@@ -4,3 +4,16 @@ Law of this folder: steps never route to each other. Each ends with a 303 to `/a
 `flow.next_step` alone says what comes next.
 `views > login | mfa | enrol | recovery | consent | respond > visit > flow`.
 """
+
+from __future__ import annotations
+
+from idp.endpoints.authorize import consent, enrol, login, mfa, recovery, views
+
+blueprints = (
+    views.blueprint,
+    login.blueprint,
+    mfa.blueprint,
+    recovery.blueprint,
+    enrol.blueprint,
+    consent.blueprint,
+)
