@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from idp.audit.log import AuditLog
 from idp.jose.keys import ALGS, KeySet, SigningKey
 from idp.keys import schedule
 from idp.keys.schedule import Birth, Rules
@@ -26,6 +29,16 @@ _ATTEMPTS = 5
 
 class NoSigningKey(Exception):
     """An algorithm is asked for that the setting `signing_algs` does not name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What somebody wants of the keys, beyond what the schedule wants anyway."""
+
+    now: dt.datetime
+    forced: frozenset[str] = frozenset()
+    withdrawn: str | None = None
+    actor: str | None = None
 
 
 class Keyring:
@@ -71,19 +84,19 @@ class Keyring:
 
     def ensure(self, now: dt.datetime) -> tuple[str, ...]:
         """Make what is missing and retire what was followed; safe at any time, in any number of workers."""
-        return self._change(now)
+        return self._change(Change(now=now))
 
-    def rotate(self, now: dt.datetime) -> tuple[str, ...]:
+    def rotate(self, now: dt.datetime, *, actor: str | None = None) -> tuple[str, ...]:
         """Publish a next key for every algorithm that has none waiting; return the new kids."""
-        return self._change(now, forced=self.algs)
+        return self._change(Change(now=now, forced=self.algs, actor=actor))
 
-    def withdraw(self, kid: str, now: dt.datetime) -> bool:
+    def withdraw(self, kid: str, now: dt.datetime, *, actor: str | None = None) -> bool:
         """Take a key away at once and have another sign; false if it is unknown or was withdrawn before."""
         with self._db.read() as tx:
             row = signing_key.find(tx, kid)
         if row is None or row.withdrawn_at is not None:
             return False
-        self._change(now, withdrawn=kid)
+        self._change(Change(now=now, withdrawn=kid, actor=actor))
         return True
 
     def listing(self, now: dt.datetime) -> list[tuple[signing_key.SigningKey, str]]:
@@ -103,7 +116,7 @@ class Keyring:
                 return known
             rows = self._rows()
             if schedule.births(rows, now, self._rules) or schedule.retirements(rows, now, self._rules):
-                self._change(now)
+                self._change(Change(now=now))
                 rows = self._rows()
             return self._keep(rows, now)
 
@@ -124,40 +137,42 @@ class Keyring:
         key = self._opened[row.id] = SigningKey.from_pem(pem, alg=row.alg, kid=row.id)
         return key
 
-    def _change(
-        self, now: dt.datetime, *, forced: frozenset[str] = frozenset(), withdrawn: str | None = None
-    ) -> tuple[str, ...]:
-        """Bring the rows to what the schedule wants, in one transaction that looks again."""
+    def _change(self, change: Change) -> tuple[str, ...]:
+        """Bring the rows to what is wanted, in one transaction that looks again."""
         for _ in range(_ATTEMPTS):
-            left = [row for row in self._rows() if row.id != withdrawn]
-            spare = {
-                birth.alg: SigningKey.generate(birth.alg) for birth in schedule.births(left, now, self._rules, forced)
-            }
+            needed = self._births(self._rows(), change)
+            spare = {birth.alg: SigningKey.generate(birth.alg) for birth in needed}
             with self._db.write() as tx:
-                made = self._commit(tx, now, spare, forced, withdrawn)
+                made = self._commit(tx, change, spare)
             if made is not None:
                 self._snapshot = None
                 return made
         raise RuntimeError("signing keys keep changing under us")
 
-    def _commit(
-        self, tx: Session, now: dt.datetime, spare: dict[str, SigningKey], forced: frozenset[str], withdrawn: str | None
-    ) -> tuple[str, ...] | None:
+    def _births(self, rows: Iterable[signing_key.SigningKey], change: Change) -> list[Birth]:
+        left = [row for row in rows if row.id != change.withdrawn]
+        return schedule.births(left, change.now, self._rules, change.forced)
+
+    def _commit(self, tx: Session, change: Change, spare: dict[str, SigningKey]) -> tuple[str, ...] | None:
         """Write the change, or None if by now more keys are missing than were generated."""
         # Everybody takes the same lease as the same holder: it never refuses, its row is a lock until the commit.
-        lease.take(tx, _LOCK, _LOCK, now, now)
-        left = [row for row in signing_key.listing(tx) if row.id != withdrawn]
-        needed = schedule.births(left, now, self._rules, forced)
+        lease.take(tx, _LOCK, _LOCK, change.now, change.now)
+        needed = self._births(signing_key.listing(tx), change)
         if not all(birth.alg in spare for birth in needed):
             return None
-        if withdrawn is not None:
-            signing_key.withdraw(tx, withdrawn, now)
-        made = tuple(self._create(tx, now, birth, spare[birth.alg]) for birth in needed)
-        for ended in schedule.retirements(signing_key.listing(tx), now, self._rules):
-            signing_key.retire(tx, ended.kid, retired_at=ended.retired_at, remove_at=ended.remove_at)
-        return made
+        audit = AuditLog(lambda: change.now)
+        if change.withdrawn is not None and signing_key.withdraw(tx, change.withdrawn, change.now):
+            audit.record(tx, "key.withdrawn", actor=change.actor, kid=change.withdrawn)
+        for birth in needed:
+            key = spare[birth.alg]
+            self._create(tx, change.now, birth, key)
+            audit.record(tx, "key.created", actor=change.actor, kid=key.kid, alg=key.alg, sign_from=birth.sign_from)
+        for end in schedule.retirements(signing_key.listing(tx), change.now, self._rules):
+            if signing_key.retire(tx, end.kid, retired_at=end.retired_at, remove_at=end.remove_at):
+                audit.record(tx, "key.retired", kid=end.kid, remove_at=end.remove_at)
+        return tuple(spare[birth.alg].kid for birth in needed)
 
-    def _create(self, tx: Session, now: dt.datetime, birth: Birth, key: SigningKey) -> str:
+    def _create(self, tx: Session, now: dt.datetime, birth: Birth, key: SigningKey) -> None:
         signing_key.create(
             tx,
             kid=key.kid,
@@ -168,4 +183,3 @@ class Keyring:
             publish_at=now,
             sign_from=birth.sign_from,
         )
-        return key.kid

@@ -14,9 +14,9 @@ from idp.store.database import Database
 
 @pytest.mark.parametrize("_round", range(2))
 def test_two_processes_that_start_at_once_make_one_key_each_algorithm(
-    db: Database, url: str, now: dt.datetime, _round: int
+    db: Database, database_url: str, now: dt.datetime, _round: int
 ) -> None:
-    command = [sys.executable, "-m", "tests.keys.racer", url, now.isoformat()]
+    command = [sys.executable, "-m", "tests.keys.racer", database_url, now.isoformat()]
     racers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for racer in racers:
         assert racer.stdout is not None
