@@ -12,7 +12,9 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.look.gallery import PAGES
 
 ROOT = Path(__file__).resolve().parents[2]
-POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 TYPES = {".css": "text/css", ".svg": "image/svg+xml"}
 
 JINJA = Environment(
@@ -20,9 +22,7 @@ JINJA = Environment(
     autoescape=True,
     undefined=StrictUndefined,
 )
-JINJA.globals.update(
-    csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0"
-)
+JINJA.globals.update(csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0")
 
 
 def render(name: str, direction: str) -> str:
@@ -32,9 +32,7 @@ def render(name: str, direction: str) -> str:
         autoescape=True,
         undefined=StrictUndefined,
     )
-    jinja.globals.update(
-        csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0"
-    )
+    jinja.globals.update(csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0")
     chosen = next(page for page in PAGES if page.name == name)
     context: dict[str, object] = {**chosen.context, "dir": direction}
     if direction == "rtl":
@@ -52,12 +50,8 @@ class Gallery(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path.startswith("/page/"):
             name, direction = path.removeprefix("/page/").split("/")
-            return self.answer(
-                render(name, direction).encode(), "text/html; charset=utf-8"
-            )
-        return self.answer(
-            (ROOT / path.lstrip("/")).read_bytes(), TYPES[Path(path).suffix]
-        )
+            return self.answer(render(name, direction).encode(), "text/html; charset=utf-8")
+        return self.answer((ROOT / path.lstrip("/")).read_bytes(), TYPES[Path(path).suffix])
 
     def answer(self, body: bytes, kind: str) -> None:
         self.send_response(200)

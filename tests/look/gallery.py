@@ -20,7 +20,7 @@ USED = {
     "text": "Wait for the next one, then type that.",
 }
 ADDRESS = "otpauth://totp/Gatehouse:ada@example.org?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Gatehouse"
-QR = Markup(segno.make(ADDRESS, error="m").svg_inline(scale=4, border=2, omitsize=True))  # noqa: S704 - our own drawing
+QR = Markup(segno.make(ADDRESS, error="m").svg_inline(scale=4, border=2, omitsize=True))
 KEY = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"
 CODES = [f"{index}k7q-m2xp-w{index}rd" for index in range(10)]
 SCOPES = [
@@ -65,9 +65,7 @@ class Page:
 
 
 def page(name: str, template: str, **context: object) -> Page:
-    return Page(
-        name=name, template=template, context={"action": "/here?signin=1", **context}
-    )
+    return Page(name=name, template=template, context={"action": "/here?signin=1", **context})
 
 
 def _pages() -> Iterator[Page]:
@@ -81,9 +79,7 @@ def _pages() -> Iterator[Page]:
         username="",
         error=None,
     )
-    yield page(
-        "login-error", login, client_name="Orders Desk", username="ada", error=TROUBLE
-    )
+    yield page("login-error", login, client_name="Orders Desk", username="ada", error=TROUBLE)
     yield page(
         "login-long",
         login,
@@ -131,12 +127,8 @@ def _pages() -> Iterator[Page]:
     yield page("recovery", recovery, error=None, mfa_url="/mfa?signin=1")
     yield page("recovery-error", recovery, error=USED, mfa_url="/mfa?signin=1")
     enrol = "authorize/enrol.html"
-    yield page(
-        "enrol", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=None
-    )
-    yield page(
-        "enrol-error", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=USED
-    )
+    yield page("enrol", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=None)
+    yield page("enrol-error", enrol, qr_svg=QR, secret=KEY, issuer_name="Gatehouse", error=USED)
     yield page(
         "enrol-long",
         enrol,
@@ -218,9 +210,7 @@ def _endings() -> Iterator[Page]:
         client_name="Orders Desk",
         username="ada@example.org",
     )
-    yield page(
-        "logout-long", "logout/confirm.html", client_name=LONG_WORD, username=LONG_MAIL
-    )
+    yield page("logout-long", "logout/confirm.html", client_name=LONG_WORD, username=LONG_MAIL)
     yield page("logged-out", "logout/done.html", client_name=None, continue_url=None)
     yield page(
         "logged-out-app",

@@ -26,9 +26,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input:not([ty
   .filter(it => it.checkVisibility() && !(it.matches("a") && getComputedStyle(it).display === "inline"))
   .filter(it => it.getBoundingClientRect().height < 44)
   .map(it => `${it.tagName} ${it.id} ${it.getBoundingClientRect().height}`)"""
-SIDEWAYS = (
-    "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-)
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 INLINE = """() => document.querySelectorAll("[style], style, script, [onclick], [onload], [onsubmit]").length"""
 VIOLATIONS = """async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}))
   .violations.map(v => `${v.id}: ${v.nodes.map(n => n.html + " " + n.failureSummary).join(" | ")}`)"""
@@ -51,9 +49,7 @@ def tab(context: BrowserContext) -> Iterator[Tab]:
 
 @EACH_PAGE
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
-def test_fits_every_width_without_sideways_scroll(
-    tab: Tab, gallery: str, page: Page, direction: str
-) -> None:
+def test_fits_every_width_without_sideways_scroll(tab: Tab, gallery: str, page: Page, direction: str) -> None:
     tab.goto(f"{gallery}/page/{page.name}/{direction}")
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 800})
@@ -61,9 +57,7 @@ def test_fits_every_width_without_sideways_scroll(
 
 
 @EACH_PAGE
-def test_is_kept_as_pictures_to_be_looked_at(
-    tab: Tab, gallery: str, shots: Path, page: Page
-) -> None:
+def test_is_kept_as_pictures_to_be_looked_at(tab: Tab, gallery: str, shots: Path, page: Page) -> None:
     for direction, width, scheme in VIEWS:
         tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         tab.set_viewport_size({"width": width, "height": 800})
@@ -74,9 +68,7 @@ def test_is_kept_as_pictures_to_be_looked_at(
 
 
 @EACH_PAGE
-def test_gives_every_finger_a_target_of_44_pixels(
-    tab: Tab, gallery: str, page: Page
-) -> None:
+def test_gives_every_finger_a_target_of_44_pixels(tab: Tab, gallery: str, page: Page) -> None:
     tab.goto(f"{gallery}/page/{page.name}/ltr")
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 800})
@@ -85,9 +77,7 @@ def test_gives_every_finger_a_target_of_44_pixels(
 
 @EACH_PAGE
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_has_no_violation_that_axe_can_find(
-    tab: Tab, gallery: str, axe: str, page: Page, scheme: Any
-) -> None:
+def test_has_no_violation_that_axe_can_find(tab: Tab, gallery: str, axe: str, page: Page, scheme: Any) -> None:
     tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     tab.set_viewport_size({"width": 320, "height": 800})
     tab.goto(f"{gallery}/page/{page.name}/ltr")
@@ -96,9 +86,7 @@ def test_has_no_violation_that_axe_can_find(
 
 
 @EACH_PAGE
-def test_lives_under_a_policy_without_inline_anything(
-    chromium: Browser, gallery: str, page: Page
-) -> None:
+def test_lives_under_a_policy_without_inline_anything(chromium: Browser, gallery: str, page: Page) -> None:
     tab = chromium.new_page()
     complaints: list[str] = []
     tab.on("console", lambda message: complaints.append(message.text))
@@ -130,9 +118,7 @@ def test_gives_focus_to_what_went_wrong(tab: Tab, gallery: str, name: str) -> No
     ("name", "field"),
     [("login", "username"), ("mfa", "otp"), ("recovery", "recovery-code")],
 )
-def test_lets_a_person_type_at_once(
-    tab: Tab, gallery: str, name: str, field: str
-) -> None:
+def test_lets_a_person_type_at_once(tab: Tab, gallery: str, name: str, field: str) -> None:
     tab.goto(f"{gallery}/page/{name}/ltr")
     tab.wait_for_function("id => document.activeElement?.id === id", arg=field)
     assert tab.get_attribute(f"#{field}", "name") == field
@@ -149,21 +135,13 @@ def test_lets_a_person_type_at_once(
         ("recovery-codes", ["A:", "enrol-done"]),
     ],
 )
-def test_walks_by_keyboard_in_reading_order(
-    tab: Tab, gallery: str, name: str, order: list[str]
-) -> None:
+def test_walks_by_keyboard_in_reading_order(tab: Tab, gallery: str, name: str, order: list[str]) -> None:
     tab.goto(f"{gallery}/page/{name}/ltr")
-    tab.evaluate(
-        "() => { document.activeElement?.blur(); document.body.tabIndex = -1; document.body.focus() }"
-    )
+    tab.evaluate("() => { document.activeElement?.blur(); document.body.tabIndex = -1; document.body.focus() }")
     walked = []
     for _ in order:
         tab.keyboard.press("Tab")
-        walked.append(
-            tab.evaluate(
-                "() => document.activeElement.id || document.activeElement.tagName + ':'"
-            )
-        )
+        walked.append(tab.evaluate("() => document.activeElement.id || document.activeElement.tagName + ':'"))
     assert walked == order
 
 

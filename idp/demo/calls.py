@@ -1,0 +1,123 @@
+"""The calls behind the sample app's buttons, each kept as one answer to be shown."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from authlib.common.errors import AuthlibBaseError
+from requests import RequestException
+
+from idp.demo.visits import Answer
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from idp.demo.facts import Facts
+    from idp.demo.relying_party import RelyingParty, Tokens
+    from idp.demo.visits import Visit
+
+OK = 200
+TOO_LONG = 4_000
+
+
+class Calls:
+    """What a signed-in person can try."""
+
+    def __init__(self, facts: Facts, party: RelyingParty) -> None:
+        self._facts = facts
+        self._party = party
+
+    def read(self, visit: Visit) -> None:
+        """Read the orders through the gateway."""
+        said = self._party.call("GET", self._facts.guarded_url, _tokens(visit).access)
+        visit.answer = _shown(f"GET {self._facts.guarded_url}", said, "The gateway let it through.")
+
+    def order(self, visit: Visit) -> None:
+        """Place an order through the gateway."""
+        order = {"item": "Signal flag, letter Q", "pieces": 1}
+        said = self._party.call("POST", self._facts.guarded_url, _tokens(visit).access, order)
+        visit.answer = _shown(f"POST {self._facts.guarded_url}", said, "The gateway let it through.")
+
+    def greet(self, visit: Visit) -> None:
+        """Learn the name to greet by: userinfo has it, the ID token of a code flow does not (Core section 5.4)."""
+        visit.tokens, visit.profile_token, said = self._party.profile(_tokens(visit))
+        visit.name = str(said.json().get("name", "")) if said.ok else ""
+
+    def profile(self, visit: Visit) -> None:
+        """Ask userinfo who this is."""
+        visit.tokens, visit.profile_token, said = self._party.profile(_tokens(visit))
+        visit.answer = _shown(f"GET {self._facts.places.issuer}/userinfo", said, "Gatehouse says who you are.")
+
+    def refresh(self, visit: Visit) -> None:
+        """Trade the refresh token for new tokens."""
+        visit.tokens = self._party.refresh(_tokens(visit))
+        visit.answer = Answer(
+            call=f"POST {self._facts.places.issuer}/token",
+            status=OK,
+            good=True,
+            words="New tokens, without asking you again. The old refresh token is used up.",
+            body="",
+        )
+
+    def try_again(self, tokens: Tokens, profile_token: str | None) -> list[Answer]:
+        """Try, after signing out, everything that worked before."""
+        tried = [self._try_refresh(tokens), self._try_introspection(tokens)]
+        if profile_token is not None:
+            said = self._party.userinfo(profile_token)
+            tried.append(_shown("Userinfo", said, "It still answers.", good=said.status_code != OK))
+        return [*tried, self._try_gateway(tokens)]
+
+    @staticmethod
+    def refusal(refused: Exception) -> str:
+        """Say in words why a button could not do its work."""
+        if isinstance(refused, AuthlibBaseError):
+            return f"Gatehouse refused ({refused.error}). You may have been signed out meanwhile: sign in again."
+        return "No answer came. Is everything still running?"
+
+    def _try_refresh(self, tokens: Tokens) -> Answer:
+        try:
+            self._party.refresh(tokens)
+        except AuthlibBaseError as refused:
+            return Answer(call="Refresh token", status=400, good=True, words=f"Refused: {refused.error}.", body="")
+        except RequestException:
+            return Answer(call="Refresh token", status=0, good=False, words="No answer came.", body="")
+        return Answer(call="Refresh token", status=OK, good=False, words="It still works.", body="")
+
+    def _try_introspection(self, tokens: Tokens) -> Answer:
+        said = self._party.introspect(tokens.access)
+        alive = said.status_code != OK or said.json().get("active") is not False
+        text = "Gatehouse says it is alive." if alive else "Gatehouse says it is dead: active is false."
+        return Answer(call="Introspection", status=said.status_code, good=not alive, words=text, body="")
+
+    def _try_gateway(self, tokens: Tokens) -> Answer:
+        said = self._party.call("GET", self._facts.guarded_url, tokens.access)
+        ends = time.strftime("%H:%M:%S", time.localtime(tokens.expires_at))
+        text = (
+            f"Lets the access token through until it ends, at {ends}: a gateway checks it without asking back."
+            if said.status_code == OK
+            else "Refused: the token has ended."
+        )
+        return Answer(call="Gateway", status=said.status_code, good=True, words=text, body="")
+
+
+def _tokens(visit: Visit) -> Tokens:
+    if visit.tokens is None:
+        raise LookupError("nobody is signed in")
+    return visit.tokens
+
+
+def _shown(call: str, said: Response, words: str, *, good: bool | None = None) -> Answer:
+    fine = said.ok if good is None else good
+    reason = said.headers.get("WWW-Authenticate", "")
+    text = words if said.ok else (f"Refused: {reason}" if reason else "Refused.")
+    return Answer(call=call, status=said.status_code, good=fine, words=text, body=_body(said))
+
+
+def _body(said: Response) -> str:
+    try:
+        text = json.dumps(said.json(), indent=2, ensure_ascii=False)
+    except ValueError:
+        text = said.text
+    return text[:TOO_LONG]
