@@ -72,6 +72,18 @@ def revise(engine: Engine, message: str, number: str) -> None:
     _run(engine, lambda config: command.revision(config, message, autogenerate=True, rev_id=number))
 
 
+def known() -> frozenset[str]:
+    """Return every revision this version can start from."""
+    return frozenset(each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def rebuild(connection: Connection) -> None:
+    """Drop every table and make them anew, empty, in the transaction at hand."""
+    config = _on(connection)
+    command.downgrade(config, "base")
+    command.upgrade(config, "head")
+
+
 def render_item(kind: str, thing: Any, _context: object) -> str | Literal[False]:
     """Write our column types as plain ones: a migration must not change when they do."""
     if kind == "type" and isinstance(thing, UtcDateTime):
@@ -83,15 +95,12 @@ def render_item(kind: str, thing: Any, _context: object) -> str | Literal[False]
 
 def _run(engine: Engine, act: Callable[[Config], object]) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with _alone(engine) as connection:
-        config = _config()
-        config.attributes["connection"] = connection
-        config.attributes["metadata"] = metadata
-        act(config)
+    with alone(engine) as connection:
+        act(_on(connection))
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Connection]:
+def alone(engine: Engine) -> Iterator[Connection]:
     """Hold the one lock of migrations, in the transaction that makes them."""
     with engine.execution_options(**{backends.WRITES: True}).connect() as connection:
         if engine.dialect.name == "sqlite":
@@ -120,6 +129,13 @@ def _rebuilding(connection: Connection) -> Iterator[None]:
                 raise Outdated("a migration left rows that point nowhere")
     finally:
         connection.invalidate()  # the next user gets a connection with the usual pragmas
+
+
+def _on(connection: Connection) -> Config:
+    config = _config()
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = metadata
+    return config
 
 
 def _config() -> Config:

@@ -60,6 +60,10 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise SealBroken("sealed value does not belong to this row") from None
 
+    def knows(self, sealed: bytes) -> bool:
+        """Say whether the key of a sealed value is here."""
+        return sealed[:KEY_ID_BYTES] in self._ciphers
+
     def stale(self, sealed: bytes) -> bool:
         """Say whether a value is sealed under a key that is no longer the active one."""
         return sealed[:KEY_ID_BYTES] != bytes.fromhex(self.active)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import upsert
+from idp.store import meta, upsert
+from idp.store.meta import Meta
 from idp.store.types import Base
 
 
@@ -20,8 +22,27 @@ class UsedJti(Base):
     used_at: Mapped[dt.datetime]
 
 
+FLOOR = "assertions_after"
+# No assertion is accepted that ends later than this from now: longest life, leeway twice.
+LONGEST = dt.timedelta(minutes=6)
+
+
 def claim(tx: Session, key: str, expires_at: dt.datetime, now: dt.datetime) -> bool:
-    """Claim an id: true once."""
-    row = {"key": key, "expires_at": expires_at, "used_at": now}
-    statement = upsert.insert(tx, UsedJti).values(row).on_conflict_do_nothing()
+    """Claim an id: true once, and never for an assertion that may have been used before a restore."""
+    row = select(
+        bindparam("key", key, UsedJti.key.type),
+        bindparam("expires_at", expires_at, UsedJti.expires_at.type),
+        bindparam("used_at", now, UsedJti.used_at.type),
+    ).where(~exists().where(Meta.key == FLOOR, Meta.value >= _moment(expires_at)))
+    statement = upsert.insert(tx, UsedJti).from_select(["key", "expires_at", "used_at"], row).on_conflict_do_nothing()
     return tx.scalar(statement.returning(UsedJti.key)) is not None
+
+
+def refuse_until(tx: Session, moment: dt.datetime) -> None:
+    """Refuse every assertion that ends before a moment: which of them were used is not known after a restore."""
+    meta.put(tx, FLOOR, _moment(moment))
+
+
+def _moment(moment: dt.datetime) -> str:
+    # One width, so that text compares as time does.
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")

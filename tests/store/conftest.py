@@ -1,73 +1,68 @@
-"""A database of each kind, brought to the newest tables; and two processes' worth of them."""
+"""A database without tables, a master key, and rows that many tests need."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import tempfile
-from pathlib import Path
+import datetime as dt
+import uuid
 
-import psycopg
 import pytest
 
-from idp.store import migrate
-from idp.store.database import Database
+from idp.store import account, client, grant, session
+from idp.store.digests import digest
+from idp.store.sealed import create_master_key, load_master_key
 
-BIN = Path("/usr/lib/postgresql/15/bin")
-
-
-def _as_postgres(*command):
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*prefix, *map(str, command)], check=True, capture_output=True, timeout=60)
+NOW = dt.datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=dt.UTC)
 
 
-@pytest.fixture(scope="session")
-def local_postgresql():
-    """Return the URL of a server of our own, without the database name."""
-    folder = Path(tempfile.mkdtemp(prefix="idp-pg-"))
-    folder.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    _as_postgres(BIN / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
-    _as_postgres(BIN / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", options, "start")
-    yield f"postgresql://postgres@127.0.0.1:{port}"
-    _as_postgres(BIN / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop")
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _postgresql_database(server):
-    name = f"t{secrets.token_hex(6)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"{server}/{name}"
-        finally:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.fixture
+def now():
+    return NOW
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request, tmp_path):
     """Return the URL of a database without tables."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/idp.db"
+        yield f"sqlite:///{tmp_path}/empty.db"
         return
-    with _postgresql_database(request.getfixturevalue("local_postgresql")) as url:
-        yield url
+    cluster = request.getfixturevalue("postgres")
+    name = f"empty_{uuid.uuid4().hex}"
+    yield cluster.create(name)
+    cluster.drop(name)
 
 
 @pytest.fixture
-def db(empty_url):
-    """Return a database with every table."""
-    database = Database.open(empty_url)
-    migrate.upgrade(database.engine)
-    yield database
-    database.close()
+def sealer(tmp_path):
+    create_master_key(tmp_path / "master.key")
+    return load_master_key(tmp_path / "master.key")
+
+
+@pytest.fixture
+def person(db, now):
+    """Return an account, a client, a session and a grant that belong together."""
+    with db.write() as tx:
+        alice = account.create(tx, username="alice", email="alice@example.org", now=now)
+        client.create(tx, client_id="web-app", name="Web app", auth_method="none", now=now)
+        later = now + dt.timedelta(days=7)
+        opened = session.create(
+            tx,
+            cookie_hash=digest("cookie"),
+            account_id=alice.id,
+            acr="aal1",
+            amr=["pwd"],
+            now=now,
+            idle_expires_at=later,
+            expires_at=later,
+        )
+        return grant.create(
+            tx,
+            account_id=alice.id,
+            client_id="web-app",
+            session_id=opened.id,
+            scopes={"https://id.example": ["openid"]},
+            auth_time=now,
+            acr="aal1",
+            amr=["pwd"],
+            now=now,
+            expires_at=now + dt.timedelta(days=90),
+        )
