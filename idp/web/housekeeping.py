@@ -1,0 +1,75 @@
+"""What a running provider does by itself: seal the audit, keep keys fresh, forget what is over.
+
+One thread in each worker. Every duty is safe to run in all of them at once: leases and conditional
+statements let one through. A duty that fails is logged and tried again at its next turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from idp.audit.seal import AuditSealer
+from idp.store import prune
+from idp.web.logs import log
+from idp.web.services import Services
+
+TICK = 1.0
+KEYS_EVERY = timedelta(seconds=30)
+PRUNE_EVERY = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Duty:
+    """One thing to do every so often."""
+
+    name: str
+    every: timedelta
+    run: Callable[[datetime], object]
+    due: datetime | None = field(default=None)
+
+    def turn(self, now: datetime) -> None:
+        """Do it if it is due; a failure waits for the next turn."""
+        if self.due is not None and now < self.due:
+            return
+        self.due = now + self.every
+        try:
+            self.run(now)
+        except Exception as trouble:  # noqa: BLE001 - the thread must outlive a store that is away
+            log.warning("housekeeping.failed", duty=self.name, trouble=type(trouble).__name__)
+
+
+class Housekeeper:
+    """The thread, and a way to end it."""
+
+    def __init__(self, services: Services) -> None:
+        sealer = AuditSealer(services.db, services.sealer)
+        self._clock = services.clock
+        self._duties = (
+            Duty("seal the audit", timedelta(0), sealer.run),
+            Duty("keep keys fresh", min(KEYS_EVERY, services.settings.publish_lead / 2), services.keyring.ensure),
+            Duty("forget what is over", PRUNE_EVERY, lambda now: prune.prune(services.db, now)),
+        )
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in this process."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the duty at hand."""
+        self._ended.set()
+        self._thread.join(10)
+
+    def round(self) -> None:
+        """Do everything that is due now."""
+        now = self._clock()
+        for duty in self._duties:
+            duty.turn(now)
+
+    def _loop(self) -> None:
+        while not self._ended.wait(TICK):
+            self.round()
