@@ -7,5 +7,9 @@ pytest_plugins = (
     "tests.fixtures.clock",
     "tests.fixtures.database",
     "tests.fixtures.servers",
+    "tests.fixtures.provider",
+    "tests.fixtures.people",
+    "tests.fixtures.clients",
+    "tests.fixtures.browser",
     "tests.fixtures.evidence",
 )
