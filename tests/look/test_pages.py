@@ -130,7 +130,7 @@ def test_lets_a_person_type_at_once(tab: Tab, gallery: str, name: str, field: st
         ("login", ["A:", "username", "password", "login-submit"]),
         ("login-error", ["username", "password", "login-submit"]),
         ("mfa", ["otp", "mfa-submit", "A:"]),
-        ("consent", ["consent-deny", "consent-allow"]),
+        ("consent", ["consent-allow", "consent-deny"]),
         ("enrol", ["SUMMARY:", "otp", "enrol-submit"]),
         ("recovery-codes", ["A:", "enrol-done"]),
     ],
