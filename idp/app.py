@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from flask import Flask
-
 from idp import assets
 from idp.accounts.passwords import Cost, Passwords
 from idp.accounts.sessions import Sessions
@@ -25,11 +23,14 @@ from idp.store import extension
 from idp.store.sealed import load_master_key
 from idp.web import cookies, csrf, errors, headers, logs
 from idp.web.client_address import ClientAddress
+from idp.web.provider import Provider
 from idp.web.server import AuthorizationServer
 from idp.web.services import EXTENSION, Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from flask import Flask
 
     from idp.settings import Settings
     from idp.store.database import Database
@@ -56,7 +57,11 @@ def utcnow() -> datetime:
 def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) -> Flask:
     """Return the provider as a WSGI application."""
     logs.configure(settings.log_level)
-    app = Flask("idp", template_folder=str(assets.folder("templates")), static_folder=str(assets.folder("static")))
+    app = Provider(
+        issuer=settings.issuer,
+        template_folder=str(assets.folder("templates")),
+        static_folder=str(assets.folder("static")),
+    )
     sealer = load_master_key(settings.master_key_file)
     _configure(app, settings, sealer)
     app.extensions[EXTENSION] = _services(settings, extension.attach(app, settings.database_url), sealer, clock)

@@ -67,6 +67,8 @@ class Client:
     tos_uri: str | None = None
     version: int = 1
     apis: Mapping[str, Api] = field(default_factory=lambda: MappingProxyType({}))
+    # What it may have in its own name (client_credentials): scopes by audience, sorted once when it is read.
+    own: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     serves: frozenset[str] = frozenset()  # audiences it is a resource client of
 
     @property

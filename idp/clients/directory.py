@@ -55,6 +55,7 @@ def load(tx: Session, client_id: str, token_lifetime: timedelta) -> Client | Non
     row = client_store.find(tx, client_id)
     if row is None or row.disabled_at is not None:
         return None
+    apis = _apis(tx, client_id, token_lifetime)
     return Client(
         id=row.id,
         client_id=row.client_id,
@@ -78,7 +79,8 @@ def load(tx: Session, client_id: str, token_lifetime: timedelta) -> Client | Non
         policy_uri=row.policy_uri,
         tos_uri=row.tos_uri,
         version=row.version,
-        apis=MappingProxyType(_apis(tx, client_id, token_lifetime)),
+        apis=MappingProxyType(apis),
+        own=MappingProxyType({name: tuple(sorted(api.scopes)) for name, api in apis.items() if not api.builtin}),
         serves=api_store.served_by(tx, client_id),
     )
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from flask import Blueprint
 
 from idp.protocol.errors import TemporarilyUnavailable
-from idp.web.server import answer, refusal
+from idp.web.answer import answer
+from idp.web.server import refusal
 from idp.web.services import services
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from flask import Blueprint, request
 from idp.protocol.errors import InvalidClient, InvalidRequest
 from idp.store import grant, session
 from idp.store import token as tokens
+from idp.web.answer import answer
 from idp.web.presented_token import access_token, find_refresh_token
-from idp.web.server import answer, presented
+from idp.web.server import presented
 from idp.web.services import services
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from idp.protocol.errors import InvalidGrant, InvalidRequest
 from idp.store import grant
 from idp.store import token as tokens
-from idp.web.headers import NO_STORE
+from idp.web.answer import NO_STORE
 from idp.web.presented_token import AccessToken, access_token, find_refresh_token
 from idp.web.server import presented
 from idp.web.services import caller as address

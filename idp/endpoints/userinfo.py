@@ -16,8 +16,8 @@ from idp.protocol.scope import OPENID
 from idp.store import account, grant
 from idp.store import token as tokens
 from idp.web import metrics
+from idp.web.answer import answer
 from idp.web.bearer import challenge, token_of
-from idp.web.server import answer
 from idp.web.services import services
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from idp.protocol import bearer
 from idp.protocol.errors import InsufficientScope
 from idp.protocol.form import every
 from idp.web import form
-from idp.web.headers import NO_STORE
-from idp.web.server import answer, error_body
+from idp.web.answer import NO_STORE, answer
+from idp.web.server import error_body
 
 if TYPE_CHECKING:
     from flask import Request

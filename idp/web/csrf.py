@@ -37,6 +37,7 @@ def require() -> None:
 
 
 def _check() -> None:
-    if request.method in _SAFE or request.path in EXEMPT:
+    environ = request.environ
+    if environ["REQUEST_METHOD"] in _SAFE or environ.get("PATH_INFO") in EXEMPT:
         return
     _protection.protect()

@@ -11,15 +11,13 @@ from werkzeug.exceptions import HTTPException
 from idp.protocol.errors import InvalidRequest, ProtocolError, ServerError, TemporarilyUnavailable
 from idp.web import metrics
 from idp.web.logs import log
+from idp.web.machines import MACHINES
 from idp.web.pages import error_page
 from idp.web.server import RETRY_AFTER, refusal
 from idp.web.services import support_id
 
 if TYPE_CHECKING:
     from flask import Flask
-
-# Asked by programs: they read JSON.
-MACHINES: Final = ("/token", "/introspect", "/revoke", "/userinfo", "/jwks", "/.well-known/", "/healthz", "/readyz")
 
 WORDS: Final = {
     400: ("This request cannot be read", "Something in the address or the form is not as it should be."),

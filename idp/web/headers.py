@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from idp.web.answer import NO_STORE, Answer
+
 if TYPE_CHECKING:
     from flask import Flask, Response
-
-NO_STORE: Final = "no-store"
 
 _PAGE: Final = {
     "Cache-Control": NO_STORE,
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+
+
+# No Cross-Origin-Opener-Policy: apps that sign in through a popup would lose sight of it, and frames are forbidden.
 
 
 def init_app(app: Flask, *, https: bool) -> None:
@@ -25,9 +27,11 @@ def init_app(app: Flask, *, https: bool) -> None:
 
     def finish(response: Response) -> Response:
         headers = response.headers
-        headers["X-Content-Type-Options"] = "nosniff"
         if https:
             headers["Strict-Transport-Security"] = "max-age=63072000"
+        if type(response) is Answer:
+            return response  # has its headers already
+        headers["X-Content-Type-Options"] = "nosniff"
         if response.mimetype == "text/html":
             for name, value in _PAGE.items():
                 headers.setdefault(name, value)

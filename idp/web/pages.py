@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from flask import make_response, render_template
 
-from idp.web.headers import NO_STORE, content_security_policy
+from idp.web.answer import NO_STORE
+from idp.web.headers import content_security_policy
 from idp.web.services import support_id
 
 if TYPE_CHECKING:

@@ -9,12 +9,10 @@ What Authlib would do otherwise, and why it is overridden here:
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from authlib.oauth2.rfc6749 import AuthorizationServer as AuthlibServer
 from authlib.oauth2.rfc6749 import OAuth2Payload, OAuth2Request
-from flask import Response
 from flask import request as flask_request
 
 from idp.clients.authentication import Presented
@@ -28,20 +26,15 @@ from idp.protocol.errors import (
 from idp.protocol.form import refuse_misfits, repeated, single
 from idp.protocol.params import TokenRequest
 from idp.web import form
-from idp.web.headers import NO_STORE
+from idp.web.answer import Answer, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from flask import Request
 
     from idp.clients.client import Client
 
-JSON_HEADERS: Final = (
-    ("Content-Type", "application/json"),
-    ("Cache-Control", NO_STORE),  # RFC 6749 section 5.1
-    ("Pragma", "no-cache"),
-)
 RETRY_AFTER: Final = 2
 BASIC_CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
 
@@ -75,10 +68,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
 
     def create_oauth2_request(self, request: Request | None) -> TokenCall:
         """Parse the present request once (RFC 6749 section 3.2)."""
-        incoming = request or flask_request
-        pairs = form.read(incoming)
-        parsed = TokenRequest.parse(pairs)
-        return TokenCall(Presented(authorization=incoming.headers.get("Authorization"), values=parsed.values), parsed)
+        environ = (request or flask_request).environ
+        parsed = TokenRequest.parse(form.take(environ))
+        return TokenCall(Presented(authorization=environ.get("HTTP_AUTHORIZATION"), values=parsed.values), parsed)
 
     def get_token_grant(self, request: TokenCall) -> Any:
         """Find the grant; an unknown one is refused without quoting it."""
@@ -87,9 +79,9 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
                 return grant(request, self)
         raise UnsupportedGrantType("this grant type is not supported")
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> Response:
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
         """Write a JSON answer that nobody stores."""
-        return answer(body, status, headers)
+        return answer(body, status)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Tell nobody: Authlib's signals carry tokens."""
@@ -103,12 +95,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
         raise NotImplementedError
 
 
-def answer(body: object, status: int = 200, headers: Iterable[tuple[str, str]] = JSON_HEADERS) -> Response:
-    """Write JSON that nobody stores."""
-    return Response(json.dumps(body, separators=(",", ":")), status=status, headers=list(headers))
-
-
-def refusal(error: ProtocolError, *, status: int | None = None, basic: bool = False) -> Response:
+def refusal(error: ProtocolError, *, status: int | None = None, basic: bool = False) -> Answer:
     """Write a refusal (RFC 6749 section 5.2). `basic` says the caller tried the Authorization header."""
     response = answer(error_body(error), status or error.status)
     if isinstance(error, InvalidClient) and basic:
@@ -125,9 +112,9 @@ def error_body(error: ProtocolError) -> dict[str, str]:
 
 def presented(request: Request) -> tuple[Presented, Mapping[str, str]]:
     """Parse a form for an endpoint that authenticates clients: what proves who calls, and the values."""
-    pairs = form.read(request)
+    pairs = form.take(request.environ)
     if repeated(pairs):
         raise InvalidRequest("a parameter came more than once")
     values = single(pairs)
     refuse_misfits(values, frozenset(values))
-    return Presented(authorization=request.headers.get("Authorization"), values=values), values
+    return Presented(authorization=request.environ.get("HTTP_AUTHORIZATION"), values=values), values

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from idp.clients.client import CLIENT_CREDENTIALS
 from idp.endpoints.token import target
 from idp.endpoints.token.grant import Grant
 from idp.endpoints.token.mint import Award
+from idp.protocol import scope
 from idp.protocol.errors import InvalidScope, InvalidTarget, UnauthorizedClient
-from idp.protocol.scope import OIDC
 
 if TYPE_CHECKING:
     from idp.store.database import Session
+
+OIDC: Final = frozenset(scope.OIDC)
 
 
 class ClientCredentials(Grant):
@@ -32,12 +34,11 @@ class ClientCredentials(Grant):
             # RFC 6749 section 4.4: confidential clients only.
             raise UnauthorizedClient("public clients have no credentials")
         asked = self.form.scope()
-        if not set(asked).isdisjoint(OIDC):
-            raise InvalidScope("OpenID scopes need a person")
-        own = {audience: tuple(sorted(api.scopes)) for audience, api in client.apis.items() if not api.builtin}
-        if not own:
+        if not client.own:
             raise InvalidTarget("this client has no API")
-        audience = target.choose(own, asked=self.form.targets(), issuer=self.held.settings.issuer)
+        if asked and not OIDC.isdisjoint(asked):
+            raise InvalidScope("OpenID scopes need a person")
+        audience = target.choose(client.own, asked=self.form.targets(), issuer=self.held.settings.issuer)
         api = client.apis[audience]
-        scopes = target.narrow({audience: own[audience]}, audience, asked)
+        scopes = target.narrow({audience: client.own[audience]}, audience, asked)
         return Award(client=client, subject=client.client_id, api=api, scopes=scopes, roles=api.roles)

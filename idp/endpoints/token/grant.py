@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 
-from idp.endpoints.token.mint import Award, Mint
+from idp.endpoints.token import mint
 from idp.protocol.errors import ProtocolError, UnauthorizedClient
 from idp.web import metrics
-from idp.web.server import JSON_HEADERS
-from idp.web.services import caller, services
+from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
     from idp.clients.client import Client
+    from idp.endpoints.token.mint import Award
     from idp.store.database import Session
     from idp.web.server import AuthorizationServer, TokenCall
 
@@ -51,11 +51,9 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
     def create_token_response(self) -> tuple[int, dict[str, object], Any]:
         """Phases 4 to 6. Signing comes after the commit: nobody waits for the database while RSA is at work."""
         award = self.settle()
-        settings = self.held.settings
-        mint = Mint(issuer=settings.issuer, keyring=self.held.keyring, id_token_lifetime=settings.id_token_lifetime)
-        body = mint.tokens(award, self.now)
+        body = mint.tokens(award, self.held, self.now)
         metrics.issued(self.GRANT_TYPE)
-        return 200, body, JSON_HEADERS
+        return 200, body, ()
 
     def settle(self) -> Award:
         """Authorize and record in one transaction; a refusal commits what it did, with its own record."""
@@ -67,14 +65,24 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
                     event = self.alarm or f"{self.EVENT}.refused"
                     self._record(tx, event, error=refusal.error, reason=refusal.description)
                 raise
-            self._record(tx, self.EVENT, audience=award.api.audience, scope=" ".join(award.scopes))
+            account_id = award.grant.account_id if award.grant is not None else None
+            self._record(
+                tx, self.EVENT, account_id=account_id, audience=award.api.audience, scope=" ".join(award.scopes)
+            )
         return award
 
     def authorize(self, tx: Session) -> Award:
         """The grant's own part: claim what was presented and say what it buys, or refuse."""
         raise NotImplementedError
 
-    def _record(self, tx: Session, event: str, **detail: str) -> None:
+    def _record(self, tx: Session, event: str, *, account_id: str | None = None, **detail: str) -> None:
         self.held.audit.record(
-            tx, event, client_id=self.caller.client_id, ip=caller(), grant_id=self.grant_id, **detail
+            tx,
+            event,
+            account_id=account_id,
+            client_id=self.caller.client_id,
+            ip=caller(),
+            support_id=support_id(),
+            grant_id=self.grant_id,
+            **detail,
         )

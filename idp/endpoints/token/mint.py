@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from idp.jose.access_token import ACCESS_TOKEN_TYP
 from idp.jose.hashes import half_hash
 from idp.jose.sign import sign
-from idp.store.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from idp.clients.client import Api, Client
-    from idp.keys.rotation import Keyring
     from idp.store.grant import Grant
+    from idp.web.services import Services
 
 BEARER: Final = "Bearer"
 ID_TOKEN_TYP: Final = "JWT"
+JTI_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,68 +45,65 @@ class Award:
     refresh_token: str | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mint:
-    """Signs in the name of one issuer."""
+def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
+    """Return the body of a token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3)."""
+    lifetime = int(award.api.token_lifetime.total_seconds())
+    # RFC 6749 section 5.1: required when it differs from what was asked; always there, so nobody needs to guess.
+    scope = " ".join(award.scopes)
+    access_token = _access_token(award, held, now, scope, lifetime)
+    body: dict[str, object] = {
+        "access_token": access_token,
+        "token_type": BEARER,
+        "expires_in": lifetime,
+        "scope": scope,
+    }
+    if award.refresh_token is not None:
+        body["refresh_token"] = award.refresh_token
+    if award.id_token is not None and award.grant is not None:
+        body["id_token"] = _id_token(award, award.grant, award.id_token, access_token, held, now)
+    return body
 
-    issuer: str
-    keyring: Keyring
-    id_token_lifetime: timedelta
 
-    def tokens(self, award: Award, now: datetime) -> dict[str, object]:
-        """Return the body of a token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3)."""
-        lifetime = int(award.api.token_lifetime.total_seconds())
-        access_token = self._access_token(award, now, lifetime)
-        body: dict[str, object] = {
-            "access_token": access_token,
-            "token_type": BEARER,
-            "expires_in": lifetime,
-            # RFC 6749 section 5.1: required when it differs from what was asked; always there, nobody needs to guess.
-            "scope": " ".join(award.scopes),
-        }
-        if award.refresh_token is not None:
-            body["refresh_token"] = award.refresh_token
-        if award.id_token is not None and award.grant is not None:
-            body["id_token"] = self._id_token(award, award.grant, award.id_token, access_token, now)
-        return body
+def _access_token(award: Award, held: Services, now: datetime, scope: str, lifetime: int) -> str:
+    """RFC 9068 section 2.2. One audience; only the scopes and roles that mean something there."""
+    issued = int(now.timestamp())
+    claims: dict[str, object] = {
+        "iss": held.settings.issuer,
+        "sub": award.subject,
+        "aud": award.api.audience,
+        "client_id": award.client.client_id,
+        "iat": issued,
+        "exp": issued + lifetime,
+        "jti": secrets.token_urlsafe(JTI_BYTES),
+        "scope": scope,
+    }
+    if award.roles:
+        claims["roles"] = sorted(award.roles)
+    if award.grant is not None:
+        claims |= _authentication(award.grant)
+        claims["grant_id"] = award.grant.id
+    return sign(claims, held.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
 
-    def _access_token(self, award: Award, now: datetime, lifetime: int) -> str:
-        """RFC 9068 section 2.2. One audience; only the scopes and roles that mean something there."""
-        issued = int(now.timestamp())
-        claims: dict[str, object] = {
-            "iss": self.issuer,
-            "sub": award.subject,
-            "aud": award.api.audience,
-            "client_id": award.client.client_id,
-            "iat": issued,
-            "exp": issued + lifetime,
-            "jti": new_id(),
-            "scope": " ".join(award.scopes),
-        }
-        if award.roles:
-            claims["roles"] = sorted(award.roles)
-        if award.grant is not None:
-            claims |= _authentication(award.grant)
-            claims["grant_id"] = award.grant.id
-        return sign(claims, self.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
 
-    def _id_token(self, award: Award, grant: Grant, facts: IdToken, access_token: str, now: datetime) -> str:
-        """OpenID Connect Core section 2. People's claims only where asked for by name (section 5.5)."""
-        alg = award.client.id_token_alg
-        issued = int(now.timestamp())
-        claims: dict[str, object] = {
-            **facts.claims,
-            "iss": self.issuer,
-            "sub": award.subject,
-            "aud": award.client.client_id,
-            "iat": issued,
-            "exp": issued + int(self.id_token_lifetime.total_seconds()),
-            "at_hash": half_hash(access_token, alg),
-            **_authentication(grant),
-        }
-        if facts.nonce is not None:
-            claims["nonce"] = facts.nonce
-        return sign(claims, self.keyring.signing(alg, now), typ=ID_TOKEN_TYP)
+def _id_token(  # noqa: PLR0917 - each is a fact of its own
+    award: Award, grant: Grant, facts: IdToken, access_token: str, held: Services, now: datetime
+) -> str:
+    """OpenID Connect Core section 2. People's claims only where asked for by name (section 5.5)."""
+    alg = award.client.id_token_alg
+    issued = int(now.timestamp())
+    claims: dict[str, object] = {
+        **facts.claims,
+        "iss": held.settings.issuer,
+        "sub": award.subject,
+        "aud": award.client.client_id,
+        "iat": issued,
+        "exp": issued + int(held.settings.id_token_lifetime.total_seconds()),
+        "at_hash": half_hash(access_token, alg),
+        **_authentication(grant),
+    }
+    if facts.nonce is not None:
+        claims["nonce"] = facts.nonce
+    return sign(claims, held.keyring.signing(alg, now), typ=ID_TOKEN_TYP)
 
 
 def _authentication(grant: Grant) -> dict[str, object]:

@@ -1,0 +1,74 @@
+"""Flask, minus what a protocol endpoint pays for and does not use, and minus what a request could decide.
+
+- the Host header decides nothing: addresses come from the issuer, and a foreign Host is refused (DNS rebinding);
+- programs have no session: no cookie is read, signed or set for them;
+- views are plain functions: Flask need not ask each time whether one is a coroutine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from flask import Flask
+from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
+from werkzeug.exceptions import BadRequest
+from werkzeug.routing import MapAdapter
+
+from idp.web.machines import MACHINES, PROBES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Request
+
+# Names by which a front or a probe on this machine may ask; no outside name can be made to mean them.
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_NO_SESSION: Final = NullSession()
+
+
+class PageSessions(SecureCookieSessionInterface):
+    """The flow cookie, for pages alone."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Read the cookie of a person; a program gets a session that refuses to hold anything."""
+        if request.environ["PATH_INFO"].startswith(MACHINES):
+            return _NO_SESSION
+        return super().open_session(app, request)
+
+
+class Provider(Flask):
+    """One provider, bound to its issuer."""
+
+    session_interface = PageSessions()
+
+    def __init__(self, *, issuer: str, **options: Any) -> None:
+        super().__init__("idp", **options)
+        parts = urlsplit(issuer)
+        self._scheme, self._netloc = parts.scheme, parts.netloc
+        self._hosts = LOOPBACK | {_host(parts.netloc)}
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Match by path alone; scheme and host are the issuer's (Flask takes them from the request)."""
+        if request is None:
+            return super().create_url_adapter(None)
+        environ = request.environ
+        path = environ.get("PATH_INFO", "")
+        if _host(environ.get("HTTP_HOST", "")) not in self._hosts and path not in PROBES:
+            # Raised here, Flask answers it where every refusal is answered.
+            raise BadRequest
+        script = environ.get("SCRIPT_NAME") or "/"
+        # WSGI hands bytes over as latin-1 (PEP 3333); a path that is not UTF-8 matches nothing of ours.
+        decoded = path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace")
+        return MapAdapter(
+            self.url_map, self._netloc, script, "", self._scheme, decoded.lstrip("/"), environ["REQUEST_METHOD"]
+        )
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the view as it is: none here is a coroutine."""
+        return func
+
+
+def _host(authority: str) -> str:
+    name, colon, port = authority.rpartition(":")
+    return (name if colon and port.isdigit() else authority).lower()
