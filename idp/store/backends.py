@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +49,24 @@ def complete(url: str) -> URL:
         raise UnsafeDatabase("database_url: this is not a database URL") from None
     match parsed.get_backend_name():
         case "sqlite" if parsed.database and parsed.database != ":memory:":
-            path = Path(parsed.database).absolute()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return parsed.set(drivername="sqlite", database=str(path))
+            return parsed.set(drivername="sqlite", database=str(Path(parsed.database).absolute()))
         case "postgresql":
             return parsed.set(drivername="postgresql+psycopg")
     raise UnsafeDatabase("database_url: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 
 
-def options(url: str) -> dict[str, Any]:
+def make_room(url: URL) -> None:
+    """Make a SQLite file readable by its owner alone before the driver makes one that everybody may read."""
+    if url.get_backend_name() == "sqlite" and url.database:
+        file = Path(url.database)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def options(url: URL) -> dict[str, Any]:
     """Return the engine options: small pools and short waits, because a page that hangs is worse than a 503."""
     chosen: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL_OVERFLOW, "pool_timeout": WAIT_SECONDS}
-    if complete(url).get_backend_name() == "sqlite":
+    if url.get_backend_name() == "sqlite":
         return chosen | {"connect_args": {"timeout": WAIT_SECONDS, "check_same_thread": False}}
     arguments = {"connect_timeout": WAIT_SECONDS, "application_name": "idp", "options": POSTGRESQL_OPTIONS}
     return chosen | {"connect_args": arguments, "pool_recycle": 1800}

@@ -38,7 +38,9 @@ class Database:
     @classmethod
     def open(cls, url: str) -> Database:
         """Open a database by URL and make sure it is there and durable."""
-        database = cls(create_engine(backends.complete(url), **backends.options(url)))
+        complete = backends.complete(url)
+        backends.make_room(complete)
+        database = cls(create_engine(complete, **backends.options(complete)))
         database.ping()
         return database
 

@@ -14,8 +14,10 @@ sql = SQLAlchemy(model_class=Base)
 
 def attach(app: Flask, url: str) -> Database:
     """Attach the store to an application and return it."""
-    app.config["SQLALCHEMY_DATABASE_URI"] = backends.complete(url)
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = backends.options(url)
+    complete = backends.complete(url)
+    backends.make_room(complete)
+    app.config["SQLALCHEMY_DATABASE_URI"] = complete
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = backends.options(complete)
     sql.init_app(app)
     with app.app_context():
         database = Database(sql.engine)

@@ -63,7 +63,14 @@ class Restored:
 
 
 def restore(
-    db: Database, file: Path, sealer: Sealer, now: dt.datetime, *, force: bool = False, progress: Progress = silent
+    db: Database,
+    file: Path,
+    sealer: Sealer,
+    now: dt.datetime,
+    *,
+    force: bool = False,
+    actor: str | None = None,
+    progress: Progress = silent,
 ) -> Restored:
     """Replace the database by a backup, in one transaction: it comes back whole or stays as it was."""
     with _opened(file) as source, migrate.alone(db.engine) as target:
@@ -75,7 +82,7 @@ def restore(
         with Session(target, join_transaction_mode="rollback_only") as tx:
             epoch = max(before.epoch, meta.epoch(tx)) + 1
             _void(tx, now, epoch)
-            _record(tx, now, facts, before, epoch)
+            _record(tx, now, actor, _told(facts, before, epoch))
             tx.flush()
     return Restored(made_at=facts[MADE_AT_KEY], made_from=facts[MADE_FROM_KEY], epoch=epoch, rows=rows)
 
@@ -160,16 +167,20 @@ def _void(tx: Session, now: dt.datetime, epoch: int) -> None:
     used_jti.refuse_until(tx, now + used_jti.LONGEST)
 
 
-def _record(tx: Session, now: dt.datetime, facts: dict[str, str], before: _Before, epoch: int) -> None:
+def _told(facts: dict[str, str], before: _Before, epoch: int) -> JsonObject:
     detail: JsonObject = {"epoch": epoch, "made_at": facts[MADE_AT_KEY]}
     if before.audit_head is not None:
         # The record that is replaced is gone; where it ended is kept, so that nobody can say it never was.
         detail["replaced_audit_head"] = before.audit_head
+    return detail
+
+
+def _record(tx: Session, now: dt.datetime, actor: str | None, detail: JsonObject) -> None:
     audit.append(
         tx,
         event="database.restored",
         at=now,
-        actor=None,
+        actor=actor,
         account_id=None,
         client_id=None,
         ip=None,
