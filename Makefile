@@ -28,7 +28,8 @@ install: $(TEST_READY) $(NODE_READY) ## Install the product and everything its t
 
 test: $(TEST_READY) $(NODE_READY) system-packages ## Run the whole suite against real servers, with coverage floors
 	@mkdir -p artifacts
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= --junitxml=artifacts/junit.xml $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= \
+		--junitxml=artifacts/junit.xml --write-outcomes=artifacts/evidence.json $(ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
 test-long: $(TEST_READY) $(NODE_READY) system-packages ## Run the long campaigns: crash, rotation under load, race rounds
