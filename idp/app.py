@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from idp import assets
-from idp.accounts.passwords import Cost, Passwords
+from idp.accounts.passwords import Passwords
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Limits, Throttle
 from idp.audit.log import AuditLog
@@ -21,6 +21,7 @@ from idp.keys.rotation import Keyring
 from idp.protocol.metadata import ServerFacts
 from idp.store import extension
 from idp.store.sealed import load_master_key
+from idp.web import assets as web_assets
 from idp.web import cookies, csrf, errors, headers, logs
 from idp.web.client_address import ClientAddress
 from idp.web.provider import Provider
@@ -68,7 +69,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
     errors.init_app(app)
     csrf.init_app(app)
     headers.init_app(app, https=settings.issuer.startswith("https:"))
-    app.jinja_env.globals.update(asset=assets.address, product=settings.name)
+    web_assets.init_app(app, product=settings.name)
     for blueprint in (
         *authorize.blueprints,
         token.blueprint,
@@ -109,8 +110,6 @@ def _configure(app: Flask, settings: Settings, sealer: Sealer) -> None:
         MAX_FORM_MEMORY_SIZE=MAX_BODY,
         MAX_FORM_PARTS=100,
         PROPAGATE_EXCEPTIONS=False,
-        # Addresses are written from the issuer setting alone; a static file is named by its content.
-        SEND_FILE_MAX_AGE_DEFAULT=31_536_000,
     )
 
 
@@ -127,15 +126,9 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
         client_authentication=ClientAuthentication(
             clients, db, issuer=settings.issuer, token_endpoint=settings.issuer + PATHS["token"]
         ),
-        passwords=Passwords(
-            Cost(
-                memory_kib=settings.argon2_memory_kib,
-                time_cost=settings.argon2_time_cost,
-                parallelism=settings.argon2_parallelism,
-            )
-        ),
-        throttle=Throttle(Limits()),
-        sessions=Sessions(db=db, idle=settings.session_idle, absolute=settings.session_absolute),
+        passwords=Passwords.from_settings(settings),
+        throttle=Throttle(Limits.from_settings(settings)),
+        sessions=Sessions.from_settings(db, settings),
         clock=clock,
         server=server,
         audit=AuditLog(clock),
