@@ -131,6 +131,11 @@ def remove_resource_client(tx: Session, api_id: str, client_id: str) -> None:
     tx.execute(delete(ApiResourceClient).where(*matching))
 
 
+def resource_clients(tx: Session, api_id: str) -> Sequence[str]:
+    """Return the clients that serve an API."""
+    return tx.scalars(select(ApiResourceClient.client_id).where(ApiResourceClient.api_id == api_id)).all()
+
+
 def serves(tx: Session, client_id: str, audience: str) -> bool:
     """Say whether a client is a resource client of the API with this audience."""
     joined = select(Api.id).join(ApiResourceClient, ApiResourceClient.api_id == Api.id)
