@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -69,7 +70,7 @@ def listing(config: Path | None, *, as_json: bool) -> None:
     if not found:
         click.echo("No signing keys yet: the provider makes them when it first needs them.")
         return
-    table = Table("kid", "alg", "state", "what comes next", title="Signing keys")
+    table = Table("kid", "alg", "state", "what comes next", box=SIMPLE_HEAD)
     table.columns[0].no_wrap = True
     for row, state in found:
         table.add_row(row.id, row.alg, state, _next(row, state))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -128,7 +129,8 @@ def _judge_ours(findings: Findings, asked: Asked, settings: Settings) -> None:
         raise _Unchecked from None
     try:
         with database.read() as tx:
-            shown = schedule.published(signing_key.listing(tx), asked.now)
+            rows = signing_key.listing(tx)
+            shown = schedule.published(rows, asked.now)
             keys = KeySet.from_own([row.public_jwk for row in shown])
             _judge(findings, asked, keys, settings.issuer)
             # Only an access token has a state here; one that is not ours has none that we know.
@@ -137,6 +139,11 @@ def _judge_ours(findings: Findings, asked: Asked, settings: Settings) -> None:
             name = ended.username(tx, asked.claims)
             if name is not None:
                 findings.notes.append(f"sub is the account {json.dumps(name)}")
+            findings.notes += [
+                f"the key {row.id} is {schedule.state(row, rows, asked.now)}; see `idp key list`"
+                for row in rows
+                if row.id == asked.compact.header.get("kid") and row not in shown
+            ]
     except StoreUnavailable:
         findings.notes.append("the database has no tables yet, or went away: not everything could be checked")
         raise _Unchecked from None
@@ -159,7 +166,7 @@ def _judge(findings: Findings, asked: Asked, keys: KeySet, issuer: str | None) -
         _problem(check_issuer, asked.claims, issuer) if issuer else None,
         _problem(check_times, asked.claims, asked.now.timestamp()),
     )
-    findings.problems += [problem for problem in problems if problem is not None]
+    findings.problems += [words.problem(problem) for problem in problems if problem is not None]
 
 
 def _problem(check: Callable[..., object], *facts: object, **options: object) -> str | None:
@@ -192,7 +199,7 @@ def _print(findings: Findings) -> None:
 
 def _table(title: str, lines: list[words.Line]) -> Table:
     """Values as JSON in ASCII: whatever a stranger wrote, the terminal obeys none of it."""
-    table = Table("name", "value", "why it is there", title=title, title_justify="left")
+    table = Table("name", "value", "why it is there", title=title, title_justify="left", box=SIMPLE_HEAD)
     table.columns[1].overflow = "fold"
     for line in lines:
         name = json.dumps(line.name)[1:-1]

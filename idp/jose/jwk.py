@@ -21,6 +21,17 @@ _MIN_EXPONENT: Final = 65_537  # FIPS 186-5: above 2**16
 _MAX_EXPONENT_BITS: Final = 64
 _COORDINATE_BYTES: Final = 32
 
+# Ed25519 keys of small order (RFC 8032 section 5.1): with one of these a signature fits any message.
+_ED25519_PRIME: Final = 2**255 - 19
+_ORDER_8: Final = tuple(
+    int.from_bytes(bytes.fromhex(text), "little")
+    for text in (
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    )
+)
+_SMALL_ORDER: Final = frozenset({0, 1, _ED25519_PRIME - 1, *_ORDER_8})
+
 # ROCA (CVE-2017-15361): primes k*M + 65537**a mod M leave n in the subgroup of 65537 modulo every small prime.
 _ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
 _ROCA_SUBGROUPS: Final = tuple((p, frozenset(pow(65_537, i, p) for i in range(p))) for p in _ROCA_PRIMES)
@@ -53,6 +64,8 @@ def check_numbers(kind: str, jwk: Mapping[str, object]) -> None:
         _check_rsa(int.from_bytes(raw["n"]), int.from_bytes(raw["e"]))
     elif any(len(number) != _COORDINATE_BYTES for number in raw.values()):
         raise JoseError("key coordinate has the wrong length")
+    elif kind == "OKP":
+        _check_ed25519(raw["x"])
 
 
 def thumbprint(kind: str, jwk: Mapping[str, object]) -> str:
@@ -70,6 +83,13 @@ def _check_rsa(modulus: int, exponent: int) -> None:
         raise JoseError("RSA exponent is refused")
     if all(modulus % prime in subgroup for prime, subgroup in _ROCA_SUBGROUPS):
         raise JoseError("RSA modulus has the ROCA weakness")
+
+
+def _check_ed25519(raw: bytes) -> None:
+    """Refuse a point of small order, and a second spelling of any point."""
+    y = int.from_bytes(raw, "little") & (2**255 - 1)  # the top bit is the sign of the other coordinate
+    if y >= _ED25519_PRIME or y in _SMALL_ORDER:
+        raise JoseError("Ed25519 key is weak")
 
 
 def _number(value: object) -> bytes:

@@ -31,7 +31,7 @@ from idp.jose.strict import JoseError, loads
 __all__ = ["ALGS", "KeySet", "SigningKey", "UnknownKey", "VerifyingKey"]
 
 MAX_JWKS: Final = 262_144
-MAX_KEYS: Final = 100
+MAX_KEYS: Final = 500  # an hour of rotations each minute, every algorithm
 
 _ALGS_OF: Final = {
     "EC": frozenset({"ES256"}),

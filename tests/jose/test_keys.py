@@ -112,10 +112,14 @@ def roca_modulus() -> int:
     return prod(factors)
 
 
+ORDER_8 = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"
+
+
 def wrong_keys(workshop: Workshop) -> dict[str, dict[str, object]]:
     e, n = workshop.jwk("ES256"), workshop.rsa.public_key().public_numbers().n
     r, o = workshop.jwk("RS256"), workshop.jwk("EdDSA")
     point = workshop.ec.public_key().public_numbers()
+    montgomery = x25519.X25519PrivateKey.generate().public_key()
     p384 = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()
     short = next(
         k for _ in count() if (k := ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()).x < 2**248
@@ -148,7 +152,13 @@ def wrong_keys(workshop: Workshop) -> dict[str, dict[str, object]]:
         "EC crv missing": {k: v for k, v in e.items() if k != "crv"},
         "OKP short": {**o, "x": b64(bytes(31))},
         "OKP Ed448": {**o, "crv": "Ed448", "x": b64(ed448.Ed448PrivateKey.generate().public_key().public_bytes_raw())},
-        "OKP X25519": {**o, "crv": "X25519", "x": b64(x25519.X25519PrivateKey.generate().public_key().public_bytes_raw())},
+        "OKP X25519": {**o, "crv": "X25519", "x": b64(montgomery.public_bytes_raw())},
+        "OKP order 1": {**o, "x": b64(b"\x01" + bytes(31))},
+        "OKP order 1, sign bit": {**o, "x": b64(b"\x01" + bytes(30) + b"\x80")},
+        "OKP order 2": {**o, "x": b64((2**255 - 20).to_bytes(32, "little"))},
+        "OKP order 4": {**o, "x": b64(bytes(32))},
+        "OKP order 8": {**o, "x": b64(bytes.fromhex(ORDER_8))},
+        "OKP spelt above p": {**o, "x": b64((2**255 - 19 + 4).to_bytes(32, "little"))},
         "alg of another type": {**e, "alg": "RS256"},
         "alg of another size": {**e, "alg": "ES384"},
         "alg not text": {**e, "alg": ["ES256"]},
@@ -252,7 +262,7 @@ def test_refuses_a_set_that_shows_private_numbers(workshop: Workshop, member: st
 @pytest.mark.parametrize(
     "document",
     [b"", b"[]", b"<html>", b'{"keys":[],"keys":[]}', {}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": [{}]},
-     {"keys": [{"kty": "oct", "k": "AAAA"}]}, {"keys": [{}] * 101}],
+     {"keys": [{"kty": "oct", "k": "AAAA"}]}, {"keys": [{}] * 501}],
 )  # fmt: skip
 def test_refuses_a_set_without_a_usable_key_so_that_the_old_one_is_kept(document: bytes | dict[str, object]) -> None:
     assert refused(lambda: KeySet.from_remote(document))

@@ -46,6 +46,20 @@ CLAIMS: Final = {
     "preferred_username": "The name the person goes by here; it may change, sub does not.",
 }
 
+WRONG: Final = {
+    "no single key fits the token": "another issuer signed it, or its key is no longer published",
+    "signature is wrong": "it was changed after it was signed, or another key signed it",
+    "alg is not one of ours": "no key of an identity provider should sign with that",
+    "header carries a key": "a token that brings its own key proves nothing",
+    "token has expired": "ask for a new one",
+    "token is not valid yet": "compare the clocks of the machines",
+    "token is from the future": "compare the clocks of the machines",
+    "exp is absent": "a token that never ends is refused",
+    "date is not a number": "exp, nbf and iat are seconds since 1970",
+    "date is out of range": "exp, nbf and iat are seconds since 1970",
+    "iss is another": "it was made by another issuer than the one it was checked against",
+}
+
 UNKNOWN: Final = "Not a claim this provider gives a meaning to; verifiers ignore it."
 SERVICE: Final = "No person: the app itself, acting in its own name."
 
@@ -74,6 +88,11 @@ def header_lines(header: Mapping[str, object]) -> list[Line]:
 def claim_lines(claims: Mapping[str, object], now: dt.datetime) -> list[Line]:
     """Explain the claims, moments in words."""
     return [Line(name=name, value=value, words=_words(name, value, claims, now)) for name, value in claims.items()]
+
+
+def problem(reason: str) -> str:
+    """Add to what is wrong what it means."""
+    return f"{reason}: {WRONG[reason]}" if reason in WRONG else reason
 
 
 def moment(value: object) -> dt.datetime | None:
