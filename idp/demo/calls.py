@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from authlib.common.errors import AuthlibBaseError
@@ -12,13 +13,15 @@ from requests import RequestException
 from idp.demo.visits import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from requests import Response
 
     from idp.demo.facts import Facts
     from idp.demo.relying_party import RelyingParty, Tokens
     from idp.demo.visits import Visit
 
-OK = 200
+OK, BAD_REQUEST, UNAUTHORIZED = 200, 400, 401
 TOO_LONG = 4_000
 
 
@@ -58,16 +61,17 @@ class Calls:
             status=OK,
             good=True,
             words="New tokens, without asking you again. The old refresh token is used up.",
-            body="",
         )
 
     def try_again(self, tokens: Tokens, profile_token: str | None) -> list[Answer]:
         """Try, after signing out, everything that worked before."""
-        tried = [self._try_refresh(tokens), self._try_introspection(tokens)]
-        if profile_token is not None:
-            said = self._party.userinfo(profile_token)
-            tried.append(_shown("Userinfo", said, "It still answers.", good=said.status_code != OK))
-        return [*tried, self._try_gateway(tokens)]
+        trials: list[tuple[str, Callable[[], Answer]]] = [
+            ("Refresh token", lambda: self._try_refresh(tokens)),
+            ("Introspection", lambda: self._try_introspection(tokens)),
+            ("Userinfo", lambda: self._try_userinfo(profile_token or "")),
+            ("Gateway", lambda: self._try_gateway(tokens)),
+        ]
+        return [_tried(name, trial) for name, trial in trials]
 
     @staticmethod
     def refusal(refused: Exception) -> str:
@@ -80,16 +84,20 @@ class Calls:
         try:
             self._party.refresh(tokens)
         except AuthlibBaseError as refused:
-            return Answer(call="Refresh token", status=400, good=True, words=f"Refused: {refused.error}.", body="")
-        except RequestException:
-            return Answer(call="Refresh token", status=0, good=False, words="No answer came.", body="")
-        return Answer(call="Refresh token", status=OK, good=False, words="It still works.", body="")
+            return Answer(call="", status=BAD_REQUEST, good=True, words=f"Refused: {refused.error}.")
+        return Answer(call="", status=OK, good=False, words="It still works.")
+
+    def _try_userinfo(self, token: str) -> Answer:
+        said = self._party.userinfo(token)
+        refused = said.status_code == UNAUTHORIZED
+        text = "Refused: the token is worth nothing any more." if refused else "It still answers."
+        return Answer(call="", status=said.status_code, good=refused, words=text)
 
     def _try_introspection(self, tokens: Tokens) -> Answer:
         said = self._party.introspect(tokens.access)
         alive = said.status_code != OK or said.json().get("active") is not False
         text = "Gatehouse says it is alive." if alive else "Gatehouse says it is dead: active is false."
-        return Answer(call="Introspection", status=said.status_code, good=not alive, words=text, body="")
+        return Answer(call="", status=said.status_code, good=not alive, words=text)
 
     def _try_gateway(self, tokens: Tokens) -> Answer:
         said = self._party.call("GET", self._facts.guarded_url, tokens.access)
@@ -99,7 +107,7 @@ class Calls:
             if said.status_code == OK
             else "Refused: the token has ended."
         )
-        return Answer(call="Gateway", status=said.status_code, good=True, words=text, body="")
+        return Answer(call="", status=said.status_code, good=True, words=text)
 
 
 def _tokens(visit: Visit) -> Tokens:
@@ -108,11 +116,17 @@ def _tokens(visit: Visit) -> Tokens:
     return visit.tokens
 
 
-def _shown(call: str, said: Response, words: str, *, good: bool | None = None) -> Answer:
-    fine = said.ok if good is None else good
+def _tried(name: str, trial: Callable[[], Answer]) -> Answer:
+    try:
+        return replace(trial(), call=name)
+    except RequestException:
+        return Answer(call=name, status=0, good=False, words="No answer came.")
+
+
+def _shown(call: str, said: Response, words: str) -> Answer:
     reason = said.headers.get("WWW-Authenticate", "")
     text = words if said.ok else (f"Refused: {reason}" if reason else "Refused.")
-    return Answer(call=call, status=said.status_code, good=fine, words=text, body=_body(said))
+    return Answer(call=call, status=said.status_code, good=said.ok, words=text, body=_body(said))
 
 
 def _body(said: Response) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import time
@@ -64,7 +65,9 @@ class Parts:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
-                # The parent has no threads yet, and without this a killed demo would leave its parts running.
+                # A group of its own: Ctrl-C reaches the demo alone, which then ends each part once and in order.
+                process_group=0,
+                # The parent has no threads, and without this a killed demo would leave its parts running.
                 preexec_fn=_end_with_parent,  # noqa: PLW1509
             )
         part = Part(name=name, host=where[0], port=where[1], path=path, ready=ready, log=log, process=process)
@@ -113,7 +116,8 @@ class Parts:
             try:
                 part.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                part.process.kill()
+                # With its workers, which no one else would end.
+                os.killpg(part.process.pid, signal.SIGKILL)
                 part.process.wait()
 
 

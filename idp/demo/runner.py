@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from idp.demo import gateway_config, terminal
 from idp.demo.facts import Facts, Unreadable, recall, write_down
 from idp.demo.places import LOOPBACK, NoPlace, Places
-from idp.demo.processes import Ended, Parts
+from idp.demo.processes import Parts
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -60,11 +60,6 @@ class Demo:
                 time.sleep(WATCH)
                 if not self._stopped:
                     self._parts.check()
-        except Ended:
-            # On Ctrl-C every part hears it too: what ended then did as it was told.
-            time.sleep(WATCH)
-            if not self._stopped:
-                raise
         finally:
             self._parts.end()
 

@@ -110,10 +110,10 @@ def _rows(tx: Session, facts: Facts, hashed: str | None, now: datetime) -> None:
         name="Nightly order report",
         auth_method="client_secret_basic",
         secret=facts.service_secret,
-        scopes=list(scopes.values()),
+        scopes=[scopes[READ]],
         facts={"grant_types": ["client_credentials"]},
     )
-    # It may ask to change orders too, but its role only reads: one call that is refused with a reason.
+    # A report only reads, so placing an order is refused, with the reason.
     role.add_client(tx, reporter, SERVICE)
 
 

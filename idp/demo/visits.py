@@ -20,7 +20,7 @@ class Answer:
     status: int
     good: bool
     words: str
-    body: str
+    body: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
