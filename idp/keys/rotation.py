@@ -37,7 +37,7 @@ class Change:
 
     now: dt.datetime
     forced: frozenset[str] = frozenset()
-    withdrawn: str | None = None
+    withdrawn: frozenset[str] = frozenset()
     actor: str | None = None
 
 
@@ -96,8 +96,14 @@ class Keyring:
             row = signing_key.find(tx, kid)
         if row is None or row.withdrawn_at is not None:
             return False
-        self._change(Change(now=now, withdrawn=kid, actor=actor))
+        self._change(Change(now=now, withdrawn=frozenset({kid}), actor=actor))
         return True
+
+    def withdraw_all(self, now: dt.datetime, *, actor: str | None = None) -> frozenset[str]:
+        """Take every key away at once and have new ones sign, as after a restore; return the old kids."""
+        kids = frozenset(row.id for row in self._rows() if row.withdrawn_at is None)
+        self._change(Change(now=now, withdrawn=kids, actor=actor))
+        return kids
 
     def listing(self, now: dt.datetime) -> list[tuple[signing_key.SigningKey, str]]:
         """Give every key there ever was with its state, oldest first; changes nothing."""
@@ -150,7 +156,7 @@ class Keyring:
         raise RuntimeError("signing keys keep changing under us")
 
     def _births(self, rows: Iterable[signing_key.SigningKey], change: Change) -> list[Birth]:
-        left = [row for row in rows if row.id != change.withdrawn]
+        left = [row for row in rows if row.id not in change.withdrawn]
         return schedule.births(left, change.now, self._rules, change.forced)
 
     def _commit(self, tx: Session, change: Change, spare: dict[str, SigningKey]) -> tuple[str, ...] | None:
@@ -161,8 +167,9 @@ class Keyring:
         if not all(birth.alg in spare for birth in needed):
             return None
         audit = AuditLog(lambda: change.now)
-        if change.withdrawn is not None and signing_key.withdraw(tx, change.withdrawn, change.now):
-            audit.record(tx, "key.withdrawn", actor=change.actor, kid=change.withdrawn)
+        for kid in sorted(change.withdrawn):
+            if signing_key.withdraw(tx, kid, change.now):
+                audit.record(tx, "key.withdrawn", actor=change.actor, kid=kid)
         for birth in needed:
             key = spare[birth.alg]
             self._create(tx, change.now, birth, key)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,7 +15,7 @@ from idp.jose.strict import JoseError
 from idp.jose.verify import verify
 from idp.keys.rotation import COLUMN, TABLE, Keyring, NoSigningKey
 from idp.store import signing_key
-from idp.store.database import Database
+from idp.store.database import Database, Session
 from idp.store.sealed import SealBroken, Sealer
 
 SECOND = dt.timedelta(seconds=1)
@@ -162,6 +161,16 @@ def test_a_withdrawn_key_is_gone_and_another_signs(make: Callable[..., Keyring],
         assert keyring.signing("ES256", moment).kid == here.signing("ES256", now).kid
 
 
+def test_all_keys_can_be_withdrawn_at_once(keyring: Keyring, now: dt.datetime) -> None:
+    token = sign({"sub": "alice"}, keyring.signing("ES256", now), typ="JWT")
+    keyring.rotate(now)
+    before = kids(keyring, now)
+    assert keyring.withdraw_all(now) == before
+    assert kids(keyring, now).isdisjoint(before)
+    assert {jwk["alg"] for jwk in keyring.public(now)} == {"ES256", "EdDSA"}
+    assert not verifies(token, keyring.verifying_hints(now))
+
+
 def test_withdrawing_a_waiting_key_lets_the_old_one_go_on(keyring: Keyring, now: dt.datetime) -> None:
     old = keyring.signing("ES256", now).kid
     for kid in keyring.rotate(now):
@@ -243,20 +252,19 @@ def test_gives_up_when_the_rows_change_under_every_attempt(
 
 
 def test_looks_again_when_more_keys_are_missing_than_were_made(
-    make: Callable[..., Keyring], now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+    keyring: Keyring, db: Database, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keyring = make()
-    looks = iter([True])
+    kid = keyring.signing("ES256", now).kid
     listed = signing_key.listing
+    looks = iter([True])
 
-    def first_look_is_old(tx: object) -> object:
-        rows = listed(cast("signing_key.Session", tx))
-        if next(looks, False):  # somebody withdrew a key between the look and the change
-            keyring_of_another.withdraw(kid, now)
+    def first_look_is_old(tx: Session) -> Sequence[signing_key.SigningKey]:
+        rows = listed(tx)
+        if next(looks, False):  # the key goes between the look and the change
+            with db.write() as other:
+                signing_key.withdraw(other, kid, now)
         return rows
 
-    keyring_of_another = make()
-    kid = keyring_of_another.signing("ES256", now).kid
     monkeypatch.setattr(signing_key, "listing", first_look_is_old)
-    keyring.ensure(now)
+    assert len(keyring.ensure(now)) == 1
     assert keyring.signing("ES256", now).kid != kid
