@@ -96,27 +96,35 @@ def rotate(config: Path | None, *, as_json: bool) -> None:
 
 
 @cli.command(name="withdraw", context_settings=_ANY_KID)
-@click.argument("kid")
+@click.argument("kid", required=False)
+@click.option("--all", "everything", is_flag=True, help="Withdraw every key, as when the machine was broken into.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
 @json_option
-def withdraw(kid: str, config: Path | None, *, yes: bool, as_json: bool) -> None:
+def withdraw(kid: str | None, config: Path | None, *, everything: bool, yes: bool, as_json: bool) -> None:
     """Take a key away at once and have another sign; every token it signed is refused from then on."""
+    if everything == (kid is not None):
+        raise click.UsageError("name one key, or say --all")
     if not yes and not as_json:
-        click.confirm("Every token signed with this key will be refused. Withdraw it?", abort=True)
+        click.confirm("Every token signed with what you withdraw will be refused. Go on?", abort=True)
     now = moment()
     with opened(config) as keyring:
-        if not keyring.withdraw(kid, now, actor=actor()):
-            raise click.ClickException("no such key, or it was withdrawn before; see `idp key list`")
+        gone = keyring.withdraw_all(now, actor=actor()) if kid is None else _one(keyring, kid, now)
         signing = [row for row, state in keyring.listing(now) if state == "signing"]
     if as_json:
-        answer({"withdrawn": kid, "signing": {row.alg: row.id for row in signing}})
+        answer({"withdrawn": sorted(gone), "signing": {row.alg: row.id for row in signing}})
         return
     click.echo(
         "Withdrawn. The provider refuses its tokens within a second, gateways with their next fetch of the keys."
     )
     for row in signing:
         click.echo(f"{row.alg} is signed by {row.id}.")
+
+
+def _one(keyring: Keyring, kid: str, now: dt.datetime) -> frozenset[str]:
+    if not keyring.withdraw(kid, now, actor=actor()):
+        raise click.ClickException("no such key, or it was withdrawn before; see `idp key list`")
+    return frozenset({kid})
 
 
 def load(config: Path | None, **overrides: object) -> Settings:

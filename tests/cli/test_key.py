@@ -157,8 +157,21 @@ def test_withdraw_refuses_what_it_does_not_know_even_if_it_begins_with_a_dash(re
 def test_withdraw_answers_programs(ready: Run) -> None:
     bad = keys(ready)[0]
     told = json.loads(ready("key", "withdraw", bad["kid"], "--json").output)
-    assert told["withdrawn"] == bad["kid"]
+    assert told["withdrawn"] == [bad["kid"]]
     assert set(told["signing"]) == {"ES256", "EdDSA"}
+
+
+def test_withdraws_everything_when_told_to(ready: Run) -> None:
+    before = {key["kid"] for key in keys(ready)}
+    told = json.loads(ready("key", "withdraw", "--all", "--json").output)
+    assert set(told["withdrawn"]) == before
+    assert set(told["signing"]) == {"ES256", "EdDSA"}
+    assert before.isdisjoint(told["signing"].values())
+
+
+@pytest.mark.parametrize("arguments", [(), ("some-kid", "--all")])
+def test_withdraw_wants_one_key_or_all(ready: Run, arguments: tuple[str, ...]) -> None:
+    assert ready("key", "withdraw", *arguments, "--yes").exit_code == 2
 
 
 def test_another_master_key_is_named_not_shown_as_a_crash(ready: Run, tmp_path: Path) -> None:
