@@ -27,8 +27,8 @@ run: $(RUN_READY) ## Install and start the demo: provider, gateway, sample API a
 install: $(TEST_READY) $(NODE_READY) ## Install the product and everything its tests use into .venv
 
 test: $(TEST_READY) $(NODE_READY) system-packages ## Run the whole suite against real servers, with coverage floors
-	@mkdir -p artifacts
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report= \
+	@rm -rf artifacts/coverage && mkdir -p artifacts/coverage
+	$(BIN)/python -m coverage run -m pytest -n $(WORKERS) \
 		--junitxml=artifacts/junit.xml --write-outcomes=artifacts/evidence.json $(ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
