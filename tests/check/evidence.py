@@ -28,6 +28,8 @@ AREAS = {
     "logs": "Logs",
     "storage": "Storage",
     "supply-chain": "Supply chain",
+    "faults": "Faults",
+    "load": "Load",
 }
 
 
