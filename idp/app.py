@@ -10,7 +10,7 @@ from idp.accounts.passwords import Passwords
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Limits, Throttle
 from idp.audit.log import AuditLog
-from idp.clients import assertion
+from idp.clients import assertion, issuer_api
 from idp.clients.authentication import ClientAuthentication
 from idp.clients.client import AUTH_METHODS, NONE
 from idp.clients.directory import ClientDirectory
@@ -65,7 +65,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
     )
     sealer = load_master_key(settings.master_key_file)
     _configure(app, settings, sealer)
-    app.extensions[EXTENSION] = _services(settings, extension.attach(app, settings.database_url), sealer, clock)
+    db = extension.attach(app, settings.database_url)
+    issuer_api.ensure(db, settings.issuer, clock())
+    app.extensions[EXTENSION] = _services(settings, db, sealer, clock)
     errors.init_app(app)
     csrf.init_app(app)
     headers.init_app(app, https=settings.issuer.startswith("https:"))

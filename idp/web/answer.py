@@ -28,18 +28,20 @@ _HEADERS: Final = (
 
 
 class Answer(Response):
-    """A finished JSON answer."""
+    """A finished JSON answer; `raw` is its body."""
+
+    raw: bytes = b""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Write it as it is (PEP 3333)."""
         start_response(self.status, list(self.headers))
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else self.response
+        return () if environ["REQUEST_METHOD"] == "HEAD" else (self.raw,)
 
 
 def answer(body: object, status: int = 200) -> Answer:
     """Write JSON that nobody stores."""
     raw = encode(body).encode("ascii")
     made = Answer(status=status)
-    made.response = [raw]
+    made.raw, made.response = raw, [raw]
     made.headers = Headers([*_HEADERS, ("Content-Length", str(len(raw)))])
     return made

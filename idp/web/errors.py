@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from flask import Response, request
 from flask_wtf.csrf import CSRFError
@@ -32,6 +32,7 @@ WORDS: Final = {
     500: ("Something broke on our side", "It was not you. Try again; if it happens again, tell us the id below."),
     503: ("Too busy just now", "Nothing is lost. Wait a few seconds and try again."),
 }
+REDIRECTS: Final = frozenset({301, 302, 303, 304, 307, 308})
 _DEFAULT: Final = ("That did not work", "Go back to the app that brought you here and begin again.")
 
 
@@ -61,12 +62,9 @@ def _forged(error: CSRFError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    if error.response is not None or status in {301, 302, 303, 304, 307, 308}:
-        return Response.force_type(error.get_response(request.environ))
-    if for_machine():
-        response = refusal(InvalidRequest("the request cannot be read"), status=status)
-    else:
-        response = _page(status)
+    if error.response is not None or status in REDIRECTS:
+        return cast("Response", Response.force_type(error.get_response(request.environ)))
+    response = refusal(InvalidRequest("the request cannot be read"), status=status) if for_machine() else _page(status)
     valid_methods = getattr(error, "valid_methods", None)
     if valid_methods:
         response.headers["Allow"] = ", ".join(sorted(valid_methods))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
     from typing import TextIO
 
-    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 MASK: Final = "[secret]"
 _NAMES: Final = re.compile(
@@ -42,7 +42,7 @@ log: Final = cast("FilteringBoundLogger", structlog.get_logger("idp"))
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send every log line of the process, ours and the libraries', through the same masking to one stream."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
