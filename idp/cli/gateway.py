@@ -1,0 +1,91 @@
+"""`idp gateway`: run the gateway, or only look whether its file is sound. Needs none of the provider's libraries."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from idp.gateway.config import Config, Route
+from idp.gateway.load import ConfigError, load
+from idp.gateway.serve import run as serve
+
+_FILE = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("gateway.toml"),
+    show_default=True,
+    help="The routes.",
+)
+
+
+@click.group(name="gateway")
+def cli() -> None:
+    """Guard APIs with the provider's tokens."""
+
+
+@cli.command()
+@_FILE
+@click.option("--host", help="Address to listen on, instead of the file's.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on, instead of the file's.")
+def run(file: Path, host: str | None, port: int | None) -> None:
+    """Serve until told to stop; what is being answered then is finished first."""
+    config = _load(file)
+    listen = config.server.listen
+    if host is not None or port is not None:
+        listen = dataclasses.replace(
+            listen, host=host or listen.host, port=listen.port if port is None else port, unix=None
+        )
+    serve(dataclasses.replace(config, server=dataclasses.replace(config.server, listen=listen)))
+
+
+@cli.command()
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(file: Path, as_json: bool) -> None:  # noqa: FBT001 - click gives flags as booleans
+    """Say what the file allows, or everything that is wrong with it."""
+    try:
+        config = load(file)
+    except ConfigError as error:
+        if as_json:
+            problems = [dataclasses.asdict(problem) for problem in error.problems]
+            click.echo(json.dumps({"ok": False, "file": str(file), "problems": problems}, indent=2))
+            raise click.exceptions.Exit(1) from None
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        routes = [_row(route) for route in config.routes]
+        click.echo(json.dumps({"ok": True, "file": str(file), "routes": routes}, indent=2))
+        return
+    click.echo(f"{file}: {len(config.routes)} routes, {len(config.issuers)} issuers; everything else is denied")
+    for route in config.routes:
+        click.echo("  " + _sentence(route))
+
+
+def _load(file: Path) -> Config:
+    try:
+        return load(file)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _row(route: Route) -> dict[str, object]:
+    return {
+        "id": route.id,
+        "host": route.host,
+        "method": sorted(route.methods),
+        "path": route.path.text,
+        "audience": route.audience,
+        "issuer": route.issuer,
+        "scope": sorted(route.require.scopes),
+        "role_any": sorted(route.require.role_any),
+    }
+
+
+def _sentence(route: Route) -> str:
+    roles = [f"role {role}" for role in sorted(route.require.role_any)]
+    needs = ", ".join(filter(None, [" ".join(sorted(route.require.scopes)), " or ".join(roles)])) or "any token"
+    methods = ",".join(sorted(route.methods))
+    return f"{route.id}: {methods} {route.host or '*'}{route.path.text} for {route.audience} with {needs}"

@@ -1,0 +1,122 @@
+"""What gateway.toml says, parsed once into frozen values. Nothing here reads a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+from idp.gateway.template import Template
+
+Shape = Literal["proxy", "forward_auth"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen: a host and port, or a unix socket."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    unix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one connection may cost before it is cut off."""
+
+    header_bytes: int = 32_768
+    header_seconds: float = 10.0  # from the first byte of a request to the end of its header
+    body_bytes: int = 10_485_760
+    body_seconds: float = 30.0  # between two pieces of a body, either way
+    keep_alive_seconds: float = 75.0
+    connections: int = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """The server: its shape, its address, its patience."""
+
+    shape: Shape = "proxy"
+    listen: Address = Address()
+    hosts: frozenset[str] = frozenset()  # names this gateway answers to, beside those of its routes
+    drain_seconds: float = 30.0
+    connect_seconds: float = 3.0
+    response_seconds: float = 60.0
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwksConfig:
+    """How the keys of an issuer are fetched and for how long they are believed."""
+
+    uri: str | None = None  # None: from the issuer's discovery document
+    refresh: float = 300.0
+    max_stale: float = 86_400.0
+    kid_cooldown: float = 30.0
+    snapshot: Path | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerConfig:
+    """One provider whose tokens are believed."""
+
+    name: str
+    issuer: str
+    algs: frozenset[str] = frozenset({"ES256", "RS256"})
+    leeway: float = 30.0
+    jwks: JwksConfig = JwksConfig()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadersConfig:
+    """Which headers only the gateway may set, and whether the token travels on."""
+
+    strip: frozenset[str] = frozenset()
+    forward_authorization: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """The server behind a route."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Require:
+    """What a token must carry for a route."""
+
+    scopes: frozenset[str] = frozenset()
+    role_any: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Route:
+    """One line of the declaration: which requests, for which audience, with which scopes and roles."""
+
+    id: str
+    host: str | None
+    methods: frozenset[str]
+    path: Template
+    audience: str
+    issuer: str
+    require: Require = Require()
+    upstream: Upstream | None = None
+    body_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole gateway.toml."""
+
+    server: ServerConfig = ServerConfig()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    issuers: tuple[IssuerConfig, ...]
+    headers: HeadersConfig = HeadersConfig()
+    routes: tuple[Route, ...]
+    log: str = "-"  # a file, or "-" for standard output
+    source: str = field(default="", compare=False)

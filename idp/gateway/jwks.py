@@ -1,0 +1,218 @@
+"""Where an issuer's keys come from: one thread fetches, everybody reads the last good snapshot without a lock.
+
+Nothing an issuer sends, or fails to send, takes a good set away before `max_stale`; nothing a client sends makes us
+ask more than once per cooldown, and that cooldown is the same after a success and after a failure.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Final
+
+from idp.gateway.address import sound
+from idp.gateway.config import IssuerConfig
+from idp.gateway.fetch import Fetch, Fetched, FetchError, fetcher
+from idp.gateway.log import Log
+from idp.gateway.snapshot import Snapshot, names_of, restore, save
+from idp.jose.keys import KeySet
+from idp.jose.strict import JoseError, loads
+
+_DISCOVERY: Final = "/.well-known/openid-configuration"
+_MAX_AGE: Final = (60.0, 3_600.0)
+_FIRST_PAUSE: Final = 0.25
+_SAVE_EVERY: Final = 60.0
+
+Clock = Callable[[], float]
+
+
+class KeySource:
+    """The keys of one issuer, kept fresh."""
+
+    def __init__(
+        self,
+        config: IssuerConfig,
+        *,
+        log: Log,
+        fetch: Fetch | None = None,
+        wall: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        self.snapshot: Snapshot | None = None  # read by everybody, written by the one who fetches
+        self.failing = False
+        self._config = config
+        self._fetch = fetch or fetcher(config.jwks.ca_file)
+        self._log = log
+        self._wall = wall
+        self._monotonic = monotonic
+        self._uri = config.jwks.uri
+        self._etag: str | None = None
+        self._max_age: float | None = None
+        self._document = b""
+        self._saved = float("-inf")
+        self._failures = 0
+        self._turn = threading.Lock()
+        self._asked: list[Future[None]] = []
+        self._last = float("-inf")
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Take the saved set if it is fit, and fetch from now on."""
+        self._restore()
+        self._thread = threading.Thread(target=self._run, name=f"jwks-{self._config.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a fetch under way is left to its own three seconds."""
+        self._stopping = True
+        self._wake.set()
+
+    def usable(self) -> Snapshot | None:
+        """Give the snapshot, unless it has become too old to be believed."""
+        snapshot = self.snapshot
+        return snapshot if snapshot is not None and self._monotonic() < snapshot.stale else None
+
+    def age(self) -> float | None:
+        """Seconds since the keys were last confirmed, for readiness and metrics."""
+        return None if self.snapshot is None else self._monotonic() - self.snapshot.fetched
+
+    def ask(self) -> Future[None] | None:
+        """Ask for a fetch because a token names an unknown key. None: somebody did so a moment ago, be content."""
+        with self._turn:
+            now = self._monotonic()
+            if now - self._last < self._config.jwks.kid_cooldown:
+                return None
+            self._last = now
+            asked: Future[None] = Future()
+            self._asked.append(asked)
+        self._wake.set()
+        return asked
+
+    def refresh(self) -> bool:
+        """Fetch once. Whatever goes wrong, the last good set stays."""
+        self._last = self._monotonic()
+        try:
+            self._take(self._keys())
+        except (FetchError, JoseError) as wrong:
+            self._failures += 1
+            self.failing = True
+            self._uri = self._config.jwks.uri
+            self._log.event("jwks.kept", issuer=self._config.name, reason=wrong.reason, age=self._rounded_age())
+            return False
+        self._failures = 0
+        self.failing = False
+        return True
+
+    def pause(self) -> float:
+        """Seconds until the next fetch: ahead of the interval when all is well, the cooldown when it is not."""
+        jwks = self._config.jwks
+        if not self.failing:
+            lowest, highest = _MAX_AGE
+            given = jwks.refresh if self._max_age is None else min(max(self._max_age, lowest), highest)
+            return min(jwks.refresh, given) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, guards nothing
+        waiting = min(jwks.kid_cooldown, jwks.refresh)
+        if self.snapshot is None:  # nothing to serve yet, so hurry: the provider may be starting too
+            waiting = min(waiting, _FIRST_PAUSE * 2 ** min(self._failures, 16))
+        return waiting * random.uniform(1.0, 1.2)  # noqa: S311 - spreads load, guards nothing
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with self._turn:
+                asked, self._asked = self._asked, []
+            self._wake.clear()
+            try:
+                self.refresh()
+            finally:
+                for each in asked:
+                    each.set_result(None)
+            if not self._asked:
+                self._wake.wait(self.pause())
+
+    def _keys(self) -> Fetched:
+        self._uri = self._uri or self._discover()
+        return self._fetch(self._uri, self._etag)
+
+    def _discover(self) -> str:
+        """Find the address of the keys in a document of this very issuer (OpenID Connect Discovery section 4.3)."""
+        issuer = self._config.issuer
+        body = self._fetch(issuer.rstrip("/") + _DISCOVERY, None).body
+        metadata = loads(body or b"")
+        if metadata.get("issuer") != issuer:
+            raise FetchError("discovery names another issuer")
+        uri = metadata.get("jwks_uri")
+        if not isinstance(uri, str) or not sound(uri):
+            raise FetchError("discovery names no usable jwks_uri")
+        if uri.startswith("http:") and not issuer.startswith("http:"):
+            raise FetchError("discovery names no usable jwks_uri")
+        return uri
+
+    def _take(self, fetched: Fetched) -> None:
+        """Replace the snapshot, once everything about the new one is known to be right."""
+        old = self.snapshot
+        self._warn_of_skew(fetched.date)
+        if fetched.body is None and old is not None:
+            self._put(old.keys, old.names, self._monotonic())
+        else:
+            body = fetched.body or b""
+            keys = KeySet.from_remote(body)
+            self._put(keys, names_of(body), self._monotonic())
+            self._document = body
+        self._etag = fetched.etag
+        self._max_age = fetched.max_age
+        self._save(changed=old is None or self.snapshot is None or old.version != self.snapshot.version)
+
+    def _put(self, keys: KeySet, names: Mapping[str, bytes], fetched: float) -> None:
+        old = self.snapshot
+        gone = old is not None and any(names.get(kid) != key for kid, key in old.names.items())
+        changed = old is None or names != old.names
+        self.snapshot = Snapshot(
+            keys=keys,
+            fetched=fetched,
+            stale=fetched + self._config.jwks.max_stale,
+            generation=(old.generation if old else 0) + gone,
+            version=(old.version if old else 0) + changed,
+            names=names,
+        )
+        if changed:
+            self._log.event("jwks.replaced", issuer=self._config.name, keys=sorted(names), gone=gone)
+
+    def _warn_of_skew(self, date: float | None) -> None:
+        if date is None:
+            return
+        ahead = self._wall() - date
+        if abs(ahead) > self._config.leeway:  # tokens would be refused, or accepted, at the wrong time
+            self._log.event("clock.skew", issuer=self._config.name, seconds=round(ahead))
+
+    def _restore(self) -> None:
+        jwks = self._config.jwks
+        if jwks.snapshot is None:
+            return
+        saved = restore(jwks.snapshot, issuer=self._config.issuer, now=self._wall(), max_stale=jwks.max_stale)
+        if saved is None:
+            return
+        try:
+            keys, names = KeySet.from_remote(saved.document), names_of(saved.document)
+        except JoseError as wrong:
+            self._log.event("jwks.snapshot_refused", issuer=self._config.name, reason=wrong.reason)
+            return
+        self._put(keys, names, self._monotonic() - (self._wall() - saved.saved_at))
+
+    def _save(self, *, changed: bool) -> None:
+        path, now = self._config.jwks.snapshot, self._monotonic()
+        if path is None or not (changed or now - self._saved >= _SAVE_EVERY):
+            return
+        try:
+            save(path, issuer=self._config.issuer, document=self._document, now=self._wall())
+        except OSError:
+            self._log.event("jwks.snapshot_unwritten", issuer=self._config.name)
+            return
+        self._saved = now
+
+    def _rounded_age(self) -> float | None:
+        age = self.age()
+        return None if age is None else round(age, 1)

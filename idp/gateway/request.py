@@ -1,0 +1,79 @@
+"""What a decision is about and what it says, free of any server. Plain slotted classes: one of each per request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from idp.gateway.answers import Headers, Refusal
+
+if TYPE_CHECKING:
+    from idp.gateway.jwks import KeySource
+    from idp.gateway.principal import Principal
+    from idp.gateway.rules import Rule
+
+
+class Request:
+    """A request as it came: raw target, header names in lower case, address of the peer ("" on a unix socket)."""
+
+    __slots__ = ("headers", "host", "method", "peer", "replaced_host", "target")
+
+    def __init__(
+        self, *, method: str, target: bytes, host: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str = ""
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.host = host
+        self.headers = headers
+        self.peer = peer
+        self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
+
+
+class Decision:
+    """Yes with a principal and a rule, or no with a refusal."""
+
+    __slots__ = ("asks", "cached", "id", "path", "principal", "reason", "refusal", "rule", "waits")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.refusal: Refusal | None = None
+        self.principal: Principal | None = None
+        self.rule: Rule | None = None
+        self.path = ""  # canonical
+        self.reason = ""
+        self.cached = False
+        self.asks: KeySource | None = None  # a newer set of keys might change the answer
+        self.waits: Future[None] | None = None  # such a set is being fetched
+
+    @property
+    def allowed(self) -> bool:
+        """Tell whether the request may go on: only with somebody to name, never by the mere lack of a refusal."""
+        return self.refusal is None and self.principal is not None
+
+    @property
+    def status(self) -> int:
+        """The status of the answer; 200 stands for "go on"."""
+        if self.refusal is not None:
+            return self.refusal.status
+        return 200 if self.principal is not None else 500
+
+    def no(self, refusal: Refusal, reason: str = "") -> Decision:
+        """Make it a refusal."""
+        self.refusal = refusal
+        self.reason = reason or refusal.reason
+        self.principal = None
+        return self
+
+    def answer(self) -> tuple[int, Headers, bytes]:
+        """Write the refusal as a response."""
+        refusal = self.refusal
+        if refusal is None:
+            raise AssertionError("a decision that allows has no answer of its own")
+        body = refusal.body(self.id)
+        head = (
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+        )
+        return refusal.status, head + refusal.headers, body

@@ -1,0 +1,73 @@
+"""The configuration compiled for deciding. Replaced whole on reload, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from idp.gateway import answers
+from idp.gateway.config import Config, Route
+from idp.gateway.host import valid_host
+from idp.gateway.routes import Routes, bare
+from idp.gateway.verifier import Verifier
+
+_REMEMBERED: Final = 256
+
+
+class Rule:
+    """One route and everything about it that can be prepared."""
+
+    __slots__ = ("audience", "lacks_role", "lacks_scope", "roles", "route", "scopes", "verifier")
+
+    def __init__(self, route: Route, verifier: Verifier) -> None:
+        self.route = route
+        self.verifier = verifier
+        self.audience = route.audience
+        self.scopes = route.require.scopes
+        self.roles = route.require.role_any
+        self.lacks_scope = answers.insufficient(
+            self.scopes, reason="scope", text="the access token lacks a scope that is required here"
+        )
+        self.lacks_role = answers.insufficient(
+            self.scopes, reason="role", text="the access token lacks a role that is required here"
+        )
+
+
+class Rules:
+    """Every rule, found by host, path and method."""
+
+    def __init__(self, config: Config, verifiers: Mapping[str, Verifier]) -> None:
+        self.config = config
+        self._routes = Routes(config.routes)
+        self._rules = {route: Rule(route, verifiers[route.issuer]) for route in config.routes}
+        self._named = self._routes.hosts | config.server.hosts
+        # A route for every host, and no list of names: then every well-formed name will do.
+        self._open = self._routes.any_host and not config.server.hosts
+        self._hosts: dict[bytes, str] = {}
+
+    def host(self, raw: bytes) -> str | None:
+        """Read a Host header; None when it is malformed or not one of ours (RFC 9112 section 3.2)."""
+        known = self._hosts.get(raw)
+        if known is not None:
+            return known
+        if not valid_host(raw):
+            return None
+        host = raw.decode("ascii").lower()
+        if not self._open and host not in self._named and bare(host) not in self._named:
+            return None
+        if len(self._hosts) < _REMEMBERED:
+            self._hosts[raw] = host
+        return host
+
+    def knows(self, raw: bytes) -> bool:
+        """Tell whether a host is named in the configuration: what an absolute-form target must be."""
+        host = raw.decode("latin-1").lower()
+        return host in self._named or bare(host) in self._named
+
+    def find(self, host: str, path: str) -> Mapping[str, Route] | None:
+        """Give the routes of a path by method."""
+        return self._routes.find(host, path)
+
+    def rule(self, route: Route) -> Rule:
+        """Give the rule of a route."""
+        return self._rules[route]

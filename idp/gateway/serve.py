@@ -1,0 +1,107 @@
+"""The gateway as a process: one event loop, one listener, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+import uvicorn
+
+from idp.gateway.config import Config
+from idp.gateway.decide import Gate
+from idp.gateway.forward_auth import ForwardAuth
+from idp.gateway.log import JsonLines
+from idp.gateway.pool import Pool
+from idp.gateway.proxy import Proxy
+from idp.gateway.server.exchange import Shape
+from idp.gateway.server.protocol import GatewayProtocol, protocol_with
+from idp.gateway.server.watch import Watch, Watched
+
+_FIRST_KEYS_SECONDS: Final = 3.0
+_LOOK_EVERY: Final = 0.02
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server with our keys, clock and log around it."""
+
+    def __init__(self, config: uvicorn.Config, *, gate: Gate, log: JsonLines, pools: Iterable[Pool]) -> None:
+        super().__init__(config)
+        self._gate = gate
+        self._log = log
+        self._pools = tuple(pools)
+        self._watch = Watch(self._watched)
+
+    def _watched(self) -> Iterator[Watched]:
+        """Everything with a deadline: clients, upstreams, and the pools themselves."""
+        yield from cast("set[GatewayProtocol]", self.server_state.connections)
+        for pool in self._pools:
+            yield pool
+            yield from pool.connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen once the first keys are there; without them too after a while, for readiness says so."""
+        self._gate.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_KEYS_SECONDS):
+                while not self._gate.ready():  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
+                    await asyncio.sleep(_LOOK_EVERY)
+        await super().startup(sockets)
+        self._watch.start()
+        for server in self.servers:
+            for listener in server.sockets:
+                self._log.event("listening", address=listener.getsockname(), ready=self._gate.ready())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is being answered finish, then end the threads and write the last lines."""
+        self._log.event("draining")
+        await super().shutdown(sockets)
+        self._watch.stop()
+        for pool in self._pools:
+            pool.close()
+        self._gate.stop()
+        self._log.event("stopped")
+        # uvicorn would raise the signal again, and an orderly end would look like a kill.
+        self._captured_signals.clear()
+
+
+def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
+    """Put the shape that is configured behind a listener."""
+    gate = Gate(config, log=log)
+    pools: Iterable[Pool] = ()
+    shape: Shape
+    if config.server.shape == "proxy":
+        shape = proxy = Proxy(gate, log=log)
+        pools = proxy.pools.values()
+    else:
+        shape = ForwardAuth(gate)
+    listen = config.server.listen
+    settings = uvicorn.Config(
+        shape,
+        host=listen.host,
+        port=listen.port,
+        uds=listen.unix,
+        http=protocol_with(config.server.limits),
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(config.server.drain_seconds)),
+        **options,
+    )
+    return GatewayServer(settings, gate=gate, log=log, pools=pools)
+
+
+def run(config: Config) -> None:
+    """Serve until told to stop."""
+    log = JsonLines(config.log)
+    try:
+        build(config, log).run()
+    finally:
+        log.close()

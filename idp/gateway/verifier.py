@@ -1,0 +1,92 @@
+"""Token in, principal out. Whatever cannot be believed is an exception, and none of them lets anybody in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from idp.gateway.config import IssuerConfig
+from idp.gateway.jwks import KeySource
+from idp.gateway.principal import Principal
+from idp.gateway.snapshot import Snapshot
+from idp.gateway.token_cache import TokenCache
+from idp.jose.access_token import verify_access_token
+from idp.jose.keys import UnknownKey
+from idp.jose.strict import MAX_TOKEN, JoseError, split
+
+# These end by themselves: to remember such a refusal would outlast its reason.
+_PASSING: Final = frozenset({"token is not valid yet", "token is from the future"})
+
+
+class Refused(Exception):
+    """The token is not valid. `reason` is constant and for the log; the client hears one text for all."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class KeyUnknown(Refused):
+    """No key fits: a newer set might have it."""
+
+
+class Unavailable(Exception):
+    """There are no keys young enough to judge by: that is our trouble, not the token's."""
+
+
+class Verifier:
+    """Tokens of one issuer."""
+
+    def __init__(
+        self, config: IssuerConfig, source: KeySource, cache: TokenCache, *, monotonic: Callable[[], float]
+    ) -> None:
+        self.source = source
+        self._config = config
+        self._cache = cache
+        self._monotonic = monotonic
+        # Part of the cache key: two issuers never share an entry (attack row GW21).
+        self._salt = b"\0" + config.issuer.encode()
+
+    def verify(self, token: bytes, now: float) -> tuple[Principal, bool]:
+        """Give the principal, and whether the token had been verified before."""
+        snapshot = self.source.snapshot
+        if snapshot is None or self._monotonic() >= snapshot.stale:
+            raise Unavailable
+        key = sha256(token + self._salt).digest()
+        principal = self._cache.get(key, snapshot.generation, now)
+        if principal is not None:
+            return principal, True
+        return self._verify(token, key, snapshot, now), False
+
+    def _verify(self, token: bytes, key: bytes, snapshot: Snapshot, now: float) -> Principal:
+        if len(token) > MAX_TOKEN:
+            raise Refused("token is too long")
+        known = self._cache.refused(key, snapshot.version, now)
+        if known is not None:
+            raise Refused(known)
+        try:
+            principal = self._read(token, snapshot, now)
+        except UnknownKey as unknown:
+            raise KeyUnknown(unknown.reason) from None
+        except JoseError as wrong:
+            if wrong.reason not in _PASSING:
+                self._cache.refuse(key, snapshot.version, wrong.reason, now)
+            raise Refused(wrong.reason) from None
+        exp = principal.claims["exp"]
+        end = float(exp) + self._config.leeway if isinstance(exp, int | float) else now
+        self._cache.put(key, snapshot.generation, principal, now=now, end=end)
+        return principal
+
+    def _read(self, token: bytes, snapshot: Snapshot, now: float) -> Principal:
+        text = token.decode("latin-1")  # not ASCII: `split` says so
+        claims = verify_access_token(
+            text,
+            snapshot.keys,
+            issuer=self._config.issuer,
+            audiences=None,  # per route, for every request
+            algs=self._config.algs,
+            now=now,
+            leeway=self._config.leeway,
+        )
+        return Principal(claims, str(split(text).header.get("kid", "")))
