@@ -42,10 +42,11 @@ class SettingsError(ValueError):
 def in_words(error: ValidationError) -> SettingsError:
     """Translate what pydantic found. Values are never repeated: one of them may be a password."""
     found = error.errors(include_url=False, include_input=False)
-    return SettingsError(dict.fromkeys(_line(dict(each)) for each in found))
+    # A rule about several fields names them itself, one to a line.
+    return SettingsError(dict.fromkeys(line for each in found for line in _told(dict(each)).splitlines()))
 
 
-def _line(problem: dict[str, Any]) -> str:
+def _told(problem: dict[str, Any]) -> str:
     context = {name: value for name, value in problem.get("ctx", {}).items() if name != "error"}
     kind = str(problem["type"])
     if kind == "value_error":
@@ -53,5 +54,4 @@ def _line(problem: dict[str, Any]) -> str:
     else:
         text = WORDS.get(kind, str(problem["msg"])).format_map(context)
     field = str(problem["loc"][0]) if problem["loc"] else ""
-    # A rule about several fields names them itself.
     return f"{field}: {text}" if field else text

@@ -13,7 +13,8 @@ from idp.settings import issuer as issuers
 from idp.settings import lists, sources, unsafe
 from idp.settings.durations import Duration
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
+LAST_PORT = 65_535
+Port = Annotated[int, Field(ge=0, le=LAST_PORT)]
 Algorithm = Literal["ES256", "RS256", "EdDSA", "PS256"]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(lists.parse)]
 Algorithms = Annotated[tuple[Algorithm, ...], NoDecode, BeforeValidator(lists.parse), Field(min_length=1)]
@@ -174,10 +175,11 @@ class Settings(SignIn, Keys, Lifetimes, Serving, Storage, Identity):
     @model_validator(mode="before")
     @classmethod
     def _issuer_follows_port(cls, data: dict[str, object]) -> dict[str, object]:
-        if "issuer" in data or not str(data.get("port", "")).isdecimal():
+        port = str(data.get("port", 8000))
+        if "issuer" in data or not port.isdecimal() or int(port) > LAST_PORT:
             return data
         scheme = "https" if data.get("front") == "tls" else "http"
-        return data | {"issuer": f"{scheme}://localhost:{data['port']}"}
+        return data | {"issuer": f"{scheme}://localhost:{port}"}
 
     @model_validator(mode="after")
     def _refuse_what_is_unsafe(self) -> Settings:

@@ -126,5 +126,5 @@ def test_the_active_key_must_be_there():
 def test_ids_are_sorted_by_time_and_unique():
     made = [new_id() for _ in range(1000)]
     assert len(set(made)) == 1000
-    assert [each[:13] for each in made] == sorted(each[:13] for each in made)
+    assert [each[:18] for each in made] == sorted(each[:18] for each in made)
     assert all(each[14] == "7" and each[19] in "89ab" for each in made)
