@@ -13,7 +13,7 @@ from idp.protocol import form as parameters
 from idp.protocol import redirect_uri
 from idp.protocol.errors import InvalidRequest
 from idp.web import cookies, form, id_token_hint, metrics
-from idp.web.headers import NO_STORE
+from idp.web.answer import NO_STORE
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
 

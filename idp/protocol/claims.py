@@ -168,7 +168,7 @@ def _wanted(value: object, wish: Wish | None) -> bool:
 def present(person: Mapping[str, object]) -> dict[str, object]:
     """Give a person's standard claims in their right types; what is null or empty is left out (section 5.3.2)."""
     found = {name: _typed(name, person.get(name)) for name in STANDARD}
-    told = {name: value for name, value in found.items() if value is not None and value != "" and value != {}}
+    told = {name: value for name, value in found.items() if value not in (None, "", {})}
     # A verified flag says something about a value; alone it says nothing.
     for flag in BOOLEANS:
         if flag.removesuffix("_verified") not in told:

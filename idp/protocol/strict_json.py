@@ -6,6 +6,7 @@ import json
 from typing import NoReturn
 
 MAX_DEPTH = 8
+MAX_DIGITS = 19  # a 64-bit integer
 
 
 class Malformed(ValueError):
@@ -49,6 +50,6 @@ def _refuse(_: str) -> NoReturn:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 19:
+    if len(digits) > MAX_DIGITS:
         raise Malformed("number is too long")
     return int(digits)

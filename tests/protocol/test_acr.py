@@ -12,12 +12,8 @@ any_value = st.sampled_from([*acr.LEVELS, "other", ""])
 
 
 @given(any_value, any_value)
-def test_stronger_answers_weaker_and_never_the_other_way(
-    actual: str, wanted: str
-) -> None:
-    assert acr.meets(actual, wanted) == (
-        wanted in acr.LEVELS and acr.level(actual) >= acr.level(wanted)
-    )
+def test_stronger_answers_weaker_and_never_the_other_way(actual: str, wanted: str) -> None:
+    assert acr.meets(actual, wanted) == (wanted in acr.LEVELS and acr.level(actual) >= acr.level(wanted))
 
 
 def test_an_unknown_strength_meets_nothing() -> None:
@@ -50,9 +46,7 @@ def test_methods_add_up_to_a_level(amr: list[str], level: str) -> None:
         (["aal3", "aal2"], "aal2"),
     ],
 )
-def test_the_weakest_offered_value_satisfies_the_asker(
-    asked: list[str], least: str | None
-) -> None:
+def test_the_weakest_offered_value_satisfies_the_asker(asked: list[str], least: str | None) -> None:
     assert acr.least(asked) == least
 
 

@@ -66,9 +66,7 @@ def test_a_malformed_token_is_refused(header: str) -> None:
     st.lists(st.text(max_size=30), max_size=2),
     st.lists(st.text(max_size=30), max_size=2),
 )
-def test_any_text_is_a_token_none_or_a_refusal(
-    headers: list[str], form: list[str]
-) -> None:
+def test_any_text_is_a_token_none_or_a_refusal(headers: list[str], form: list[str]) -> None:
     try:
         token = bearer.read(headers, form=form)
     except InvalidRequest:
@@ -79,9 +77,7 @@ def test_any_text_is_a_token_none_or_a_refusal(
 @pytest.mark.spec("RFC 6750 section 3")
 def test_a_challenge_without_an_error_only_asks() -> None:
     assert bearer.challenge() == "Bearer"
-    assert bearer.challenge(
-        error="invalid_token", description="it has expired", scope="openid"
-    ) == (
+    assert bearer.challenge(error="invalid_token", description="it has expired", scope="openid") == (
         'Bearer scope="openid", error="invalid_token", error_description="it has expired"'
     )
 

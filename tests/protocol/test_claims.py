@@ -32,10 +32,7 @@ ADA: dict[str, object] = {
 NOTHING = ClaimsRequest()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
 
@@ -84,17 +81,13 @@ def test_an_id_token_tells_only_what_was_asked_for_it() -> None:
 
 @pytest.mark.spec("OpenID Connect Core section 5.5")
 def test_userinfo_tells_what_was_asked_one_by_one() -> None:
-    asked = ClaimsRequest.parse(
-        '{"userinfo":{"name":{"essential":true},"unheard_of":null}}'
-    )
+    asked = ClaimsRequest.parse('{"userinfo":{"name":{"essential":true},"unheard_of":null}}')
     assert claims.for_userinfo(ADA, scopes=["openid"], asked=asked) == {"name": "x"}
 
 
 @pytest.mark.spec("OpenID Connect Core section 5.5.1")
 def test_a_claim_asked_for_with_a_value_is_not_told_with_another() -> None:
-    asked = ClaimsRequest.parse(
-        '{"userinfo":{"name":{"value":"y"},"email":{"values":["z","ada@example.org"]}}}'
-    )
+    asked = ClaimsRequest.parse('{"userinfo":{"name":{"value":"y"},"email":{"values":["z","ada@example.org"]}}}')
     assert claims.for_userinfo(ADA, scopes=["profile"], asked=asked).keys() == {
         *claims.BY_SCOPE["profile"], "email"
     } - {"name"}  # fmt: skip
@@ -128,9 +121,7 @@ def test_any_json_is_a_request_or_a_refusal(document: dict[str, object]) -> None
     assert ClaimsRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
 
 
-@given(
-    st.dictionaries(st.sampled_from([*claims.STANDARD, "password_hash"]), json_values)
-)
+@given(st.dictionaries(st.sampled_from([*claims.STANDARD, "password_hash"]), json_values))
 def test_any_profile_tells_only_standard_claims_with_values(
     person: dict[str, object],
 ) -> None:

@@ -25,14 +25,10 @@ def test_any_bytes_are_pairs_or_a_refusal(raw: bytes) -> None:
         pairs = form.decode(raw)
     except InvalidRequest:
         return
-    assert all(
-        isinstance(name, str) and isinstance(value, str) for name, value in pairs
-    )
+    assert all(isinstance(name, str) and isinstance(value, str) for name, value in pairs)
 
 
-@pytest.mark.parametrize(
-    "raw", [b"state=%FF", b"state=\xc3\xa9", b"state=%ED%A0%80", b"a=&" * 101]
-)
+@pytest.mark.parametrize("raw", [b"state=%FF", b"state=\xc3\xa9", b"state=%ED%A0%80", b"a=&" * 101])
 def test_refuses_bytes_that_are_not_utf8_and_too_many_pairs(raw: bytes) -> None:
     with pytest.raises(InvalidRequest):
         form.decode(raw)
@@ -73,7 +69,7 @@ def test_gives_every_resource_once_and_in_order() -> None:
 
 @pytest.mark.parametrize(("name", "size", "fits"), [("state", 4096, True), ("state", 4097, False),
                                                     ("claims", 16_384, True), ("claims", 16_385, False)])  # fmt: skip
-def test_values_have_a_size(name: str, size: int, fits: bool) -> None:
+def test_values_have_a_size(*, name: str, size: int, fits: bool) -> None:
     assert form.fits(name, "x" * size) is fits
 
 

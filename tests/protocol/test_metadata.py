@@ -23,7 +23,8 @@ def test_the_openid_document_has_every_required_member() -> None:
     document = metadata.openid(FACTS)
     assert document.keys() >= {
         "issuer", "authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "scopes_supported",
-        "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported", "claims_supported",
+        "response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
+        "claims_supported",
     }  # fmt: skip
     assert document["issuer"] == "https://id.example"
     assert "RS256" in document["id_token_signing_alg_values_supported"]
@@ -39,11 +40,7 @@ def test_says_that_request_objects_are_not_supported() -> None:
 
 def test_every_address_is_under_the_issuer_and_only_known_ones_are_told() -> None:
     document = metadata.openid(FACTS)
-    addresses = {
-        name: value
-        for name, value in document.items()
-        if name.endswith(("_endpoint", "_uri"))
-    }
+    addresses = {name: value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))}
     assert set(addresses) == set(metadata.ENDPOINTS.values())
     assert all(value.startswith("https://id.example/") for value in addresses.values())
 
@@ -51,10 +48,7 @@ def test_every_address_is_under_the_issuer_and_only_known_ones_are_told() -> Non
 @pytest.mark.spec("RFC 8414 section 2")
 def test_the_oauth_document_leaves_openid_out() -> None:
     document = metadata.oauth(FACTS)
-    assert (
-        not {"userinfo_endpoint", "end_session_endpoint", "claims_supported"}
-        & document.keys()
-    )
+    assert not {"userinfo_endpoint", "end_session_endpoint", "claims_supported"} & document.keys()
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
 

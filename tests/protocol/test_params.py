@@ -44,11 +44,7 @@ NAMES = [
 
 
 def parse(**changes: str | None) -> AuthorizeRequest:
-    pairs = [
-        (name, value)
-        for name, value in {**GOOD, **changes}.items()
-        if value is not None
-    ]
+    pairs = [(name, value) for name, value in {**GOOD, **changes}.items() if value is not None]
     return AuthorizeRequest.parse(pairs, PUBLIC)
 
 
@@ -69,9 +65,7 @@ def test_keeps_what_was_asked() -> None:
 
 @pytest.mark.spec("OpenID Connect Core section 15.1")
 def test_unknown_parameters_and_display_values_are_no_reason_to_refuse() -> None:
-    request = parse(
-        display="hologram", claims_locales="xx", something="else", ui_locales="tlh"
-    )
+    request = parse(display="hologram", claims_locales="xx", something="else", ui_locales="tlh")
     assert request.display is None
 
 
@@ -87,18 +81,14 @@ def test_unknown_parameters_and_display_values_are_no_reason_to_refuse() -> None
             "nonce": st.text("abc", max_size=60),
             "max_age": st.integers(0, 10**8).map(str),
             "prompt": st.sampled_from(["none", "login consent", "select_account"]),
-            "claims": st.sampled_from(
-                ['{"id_token":{"sub":{"value":"x"},"acr":null}}', '{"userinfo":null}']
-            ),
+            "claims": st.sampled_from(['{"id_token":{"sub":{"value":"x"},"acr":null}}', '{"userinfo":null}']),
             "resource": st.just("https://orders.example"),
         },
     )
 )
 def test_a_frozen_request_comes_back_as_it_was(changes: dict[str, str]) -> None:
     request = parse(**changes)
-    assert (
-        AuthorizeRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
-    )
+    assert AuthorizeRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
 
 
 @given(
@@ -113,10 +103,13 @@ def test_any_parameters_are_a_request_or_a_refusal(
     pairs: list[tuple[str, str]],
 ) -> None:
     try:
-        AuthorizeTarget.parse(pairs)
-        AuthorizeRequest.parse(pairs, CONFIDENTIAL)
-    except errors.ProtocolError as refusal:
-        assert refusal.description.isascii()
+        target = AuthorizeTarget.parse(pairs)
+        request = AuthorizeRequest.parse(pairs, CONFIDENTIAL)
+    except errors.ProtocolError:
+        return
+    assert (request.client_id, request.redirect_uri, request.state) == (
+        target.client_id, target.redirect_uri, target.state,
+    )  # fmt: skip
 
 
 def test_a_hint_is_traded_for_the_person_it_names() -> None:
@@ -133,7 +126,8 @@ def test_a_hint_is_traded_for_the_person_it_names() -> None:
         [], [("client_id", "a")], [("redirect_uri", "https://a")], [("client_id", ""), ("redirect_uri", "https://a")],
         [("client_id", "a"), ("client_id", "a"), ("redirect_uri", "https://a")],
         [("client_id", "a"), ("redirect_uri", "https://a"), ("redirect_uri", "https://b")],
-        [("client_id", "a\0"), ("redirect_uri", "https://a")], [("client_id", "a"), ("redirect_uri", "https://" + "a" * 4096)],
+        [("client_id", "a\0"), ("redirect_uri", "https://a")],
+        [("client_id", "a"), ("redirect_uri", "https://" + "a" * 4096)],
     ],
 )  # fmt: skip
 def test_without_one_client_and_one_address_there_is_no_target(
@@ -166,9 +160,7 @@ def test_refuses_a_repeated_parameter(name: str) -> None:
 
 
 @pytest.mark.attack("AZ10")
-@pytest.mark.parametrize(
-    "value", ["token", "id_token", "code id_token", "none", "CODE"]
-)
+@pytest.mark.parametrize("value", ["token", "id_token", "code id_token", "none", "CODE"])
 def test_refuses_every_response_type_but_code(value: str) -> None:
     with pytest.raises(errors.UnsupportedResponseType):
         parse(response_type=value)
@@ -177,9 +169,7 @@ def test_refuses_every_response_type_but_code(value: str) -> None:
 @pytest.mark.attack("AZ10")
 def test_refuses_code_to_a_client_that_may_not_use_it() -> None:
     with pytest.raises(errors.UnsupportedResponseType):
-        AuthorizeRequest.parse(
-            list(GOOD.items()), ClientFacts(may_use_code=False, require_pkce=False)
-        )
+        AuthorizeRequest.parse(list(GOOD.items()), ClientFacts(may_use_code=False, require_pkce=False))
 
 
 @pytest.mark.parametrize(
@@ -213,29 +203,21 @@ def test_refuses_code_to_a_client_that_may_not_use_it() -> None:
         ({"resource": "https://" + "a" * 5000}, errors.InvalidTarget),
     ],
 )
-def test_each_fault_has_its_own_name(
-    changes: dict[str, str | None], refusal: type[errors.ProtocolError]
-) -> None:
+def test_each_fault_has_its_own_name(changes: dict[str, str | None], refusal: type[errors.ProtocolError]) -> None:
     with pytest.raises(refusal):
         parse(**changes)
 
 
 @pytest.mark.attack("AZ13")
 def test_a_confidential_client_may_go_without_a_challenge() -> None:
-    pairs = [
-        (name, value)
-        for name, value in GOOD.items()
-        if not name.startswith("code_challenge")
-    ]
+    pairs = [(name, value) for name, value in GOOD.items() if not name.startswith("code_challenge")]
     assert AuthorizeRequest.parse(pairs, CONFIDENTIAL).code_challenge is None
 
 
 @pytest.mark.spec("RFC 8707 section 2")
 def test_several_resources_may_be_named_but_not_endlessly() -> None:
     many = [("resource", f"https://{number}.example") for number in range(11)]
-    assert (
-        len(AuthorizeRequest.parse([*GOOD.items(), *many[:10]], PUBLIC).targets()) == 10
-    )
+    assert len(AuthorizeRequest.parse([*GOOD.items(), *many[:10]], PUBLIC).targets()) == 10
     with pytest.raises(errors.InvalidTarget):
         AuthorizeRequest.parse([*GOOD.items(), *many], PUBLIC)
 

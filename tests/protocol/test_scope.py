@@ -56,9 +56,7 @@ def test_ignores_the_unknown_beside_openid_and_an_unusable_offline_access() -> N
 
 
 @pytest.mark.attack("AZ17")
-@pytest.mark.parametrize(
-    "asked", [("openid", "orders:write"), ("openid", "profile"), ("nonsense",), ()]
-)
+@pytest.mark.parametrize("asked", [("openid", "orders:write"), ("openid", "profile"), ("nonsense",), ()])
 def test_refuses_what_exists_but_is_beyond_the_client(asked: tuple[str, ...]) -> None:
     with pytest.raises(InvalidScope):
         scope.admit(asked, known=KNOWN, allowed=ALLOWED)
@@ -79,9 +77,7 @@ def test_targets_leave_the_other_apis_out() -> None:
     asked = ("openid", "orders:read", "stock:read")
     found = scope.by_audience(asked, allowed=ALLOWED, issuer=ISSUER, targets={ORDERS})
     assert found == {ISSUER: ("openid",), ORDERS: ("orders:read",)}
-    assert scope.by_audience(
-        asked, allowed=ALLOWED, issuer=ISSUER, targets={ISSUER}
-    ) == {ISSUER: ("openid",)}
+    assert scope.by_audience(asked, allowed=ALLOWED, issuer=ISSUER, targets={ISSUER}) == {ISSUER: ("openid",)}
 
 
 @pytest.mark.attack("AZ38")
@@ -121,9 +117,7 @@ def test_a_grant_does_not_cover_more() -> None:
 @pytest.mark.attack("TK22")
 @pytest.mark.spec("RFC 6749 section 6")
 @given(names, names)
-def test_a_refresh_narrows_and_never_widens(
-    granted: list[str], asked: list[str]
-) -> None:
+def test_a_refresh_narrows_and_never_widens(granted: list[str], asked: list[str]) -> None:
     try:
         got = scope.narrow(granted, asked)
     except InvalidScope:

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 
 from idp.protocol import strict_json
 
-leaves = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**17), 10**17)
-    | st.text(st.characters(exclude_characters="[]{}"))
-)
+leaves = st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(st.characters(exclude_characters="[]{}"))
 objects = st.dictionaries(
     st.text(st.characters(exclude_characters="[]{}")),
     leaves | st.lists(leaves),

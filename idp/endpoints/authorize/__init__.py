@@ -2,7 +2,7 @@
 
 Law of this folder: steps never route to each other. Each ends with a 303 to `/authorize?signin=ID`, where
 `flow.next_step` alone says what comes next.
-`views > login | mfa | enrol | recovery | consent | respond > visit > flow`.
+`views > login | mfa | enrol | recovery | consent | respond > answer | entry > visit > flow`.
 """
 
 from __future__ import annotations

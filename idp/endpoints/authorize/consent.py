@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, request
 
-from idp.endpoints.authorize import respond, visit
+from idp.endpoints.authorize import answer, visit
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import redirect_uri, scope
 from idp.protocol.errors import AccessDenied
@@ -55,12 +55,12 @@ def ask() -> ResponseReturnValue:
 
 
 @blueprint.post(Step.CONSENT)
-def answer() -> ResponseReturnValue:
+def decide() -> ResponseReturnValue:
     """Take the answer. Only yes or no is read from the form."""
     now_at = visit.at(Step.CONSENT)
     if "consent-deny" in request.form:
         metrics.signin("consent", "denied")
-        return respond.refuse(now_at, AccessDenied("the person said no"))
+        return answer.refuse(now_at, AccessDenied("the person said no"))
     if "consent-allow" in request.form:
         _remember(now_at)
         metrics.signin("consent", "allowed")

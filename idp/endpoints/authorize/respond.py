@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import redirect
-
-from idp.endpoints.authorize import flow
+from idp.endpoints.authorize import answer, flow
 from idp.endpoints.authorize.visit import Ended
-from idp.protocol import redirect_uri, scope
+from idp.protocol import scope
 from idp.store import code, grant, signin
 from idp.store.digests import digest, new_secret
 from idp.web import metrics
@@ -51,7 +49,7 @@ def issue(visit: Visit, here: Current) -> Redirect:
             raise Ended("this sign-in has ended")
         _write_code(tx, visit, here, secret)
     metrics.signin("code", "issued")
-    return _back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
+    return answer.back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
 
 
 def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
@@ -94,50 +92,6 @@ def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
     )
 
 
-def refuse(visit: Visit, refusal: ProtocolError) -> Redirect:
-    """Claim the end of the sign-in and tell the app why there is no code (RFC 6749 section 4.1.2.1)."""
-    with services().db.write() as tx:
-        if signin.finish(tx, visit.signin.id, visit.now) is None:
-            raise Ended("this sign-in has ended")
-        services().audit.record(
-            tx,
-            "authorize.refused",
-            support_id=support_id(),
-            account_id=visit.here.account.id if visit.here else None,
-            client_id=visit.client.client_id,
-            ip=caller(),
-            error=refusal.error,
-            reason=refusal.reason or refusal.description,
-        )
-    metrics.refused("authorize", refusal.error)
-    return _back(visit.request.redirect_uri, visit.request.state, error_members(refusal))
-
-
-def error_members(refusal: ProtocolError) -> list[tuple[str, str]]:
-    """Name the only members an error answer has beside state and iss (OpenID Connect Core section 3.1.2.6)."""
-    described = [("error_description", refusal.description)] if refusal.description else []
-    return [("error", refusal.error), *described]
-
-
-def location(uri: str, state: str | None, members: list[tuple[str, str]]) -> str:
-    """Write the address of an answer: its members, state as it came, and who answers (RFC 9207 section 2)."""
-    echoed = [("state", state)] if state is not None else []
-    return redirect_uri.with_params(uri, [*members, *echoed, ("iss", services().settings.issuer)])
-
-
-def _back(uri: str, state: str | None, members: list[tuple[str, str]]) -> Redirect:
-    return leave(location(uri, state, members))
-
-
-def leave(address: str) -> Redirect:
-    """Send the browser away by 303, never to be cached (RFC 9700 section 4.12)."""
-    response = redirect(address, 303)
-    response.headers["Cache-Control"] = "no-store"
-    # The address holds a code: it is not repeated in a body that could be kept.
-    response.set_data(b"")
-    return response
-
-
 def refuse_on_page(refusal: ProtocolError, client_id: str | None) -> Response:
     """Tell the person, and the operator by a support id, what has nowhere to go."""
     _record(refusal, client_id)
@@ -148,11 +102,11 @@ def refuse_entry(refused: Refused) -> Response | Redirect:
     """Tell the app at its registered address that it asked wrongly."""
     refusal, target = refused.refusal, refused.target
     _record(refusal, refused.client.client_id)
-    address = location(target.redirect_uri, target.state, error_members(refusal))
+    address = answer.location(target.redirect_uri, target.state, answer.error_members(refusal))
     # RFC 9700 section 4.11.2: nobody reviewed this client, so its error must not be a way to any site at one click.
     if not refused.client.reviewed and not refused.silent:
         return error_page("request", refusal, link={"href": address, "text": "Back to the app"})
-    return leave(address)
+    return answer.leave(address)
 
 
 def _record(refusal: ProtocolError, client_id: str | None) -> None:

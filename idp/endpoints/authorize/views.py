@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, request
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge, RequestURITooLarge
 
-from idp.endpoints.authorize import entry, respond, visit
+from idp.endpoints.authorize import answer, entry, respond, visit
 from idp.endpoints.authorize.entry import NoTarget, Refused
 from idp.endpoints.authorize.flow import Step
 from idp.endpoints.authorize.visit import Ended
@@ -74,7 +74,7 @@ def _go_on(signin_id: str) -> ResponseReturnValue:
     try:
         step = here.next_step()
     except ProtocolError as refusal:
-        return respond.refuse(here, refusal)
+        return answer.refuse(here, refusal)
     if here.here is not None:
         services().sessions.touch(here.here, here.now)
         if step is Step.RESPOND:
