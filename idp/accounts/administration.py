@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 
 from idp.accounts.sessions import Sessions
@@ -18,8 +19,22 @@ NOT_CLAIMS = frozenset({"email", "email_verified", "updated_at", "preferred_user
 CLAIMS = tuple(name for name in STANDARD if name not in NOT_CLAIMS)
 
 
+LONGEST_NAME = 100
+LONGEST_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the brackets
+EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
+
+
 class BadClaim(ValueError):
     """The claim is not one of the standard ones, or its value has another shape."""
+
+
+def name_problem(username: str, email: str | None) -> str | None:
+    """Say what is wrong with the names of a new account: they are typed, shown and logged everywhere."""
+    if not 0 < len(username) <= LONGEST_NAME or not username.isprintable() or username != username.strip():
+        return f"user name: 1 to {LONGEST_NAME} characters that can be shown, without space around"
+    if email is not None and (EMAIL.fullmatch(email) is None or len(email) > LONGEST_EMAIL):
+        return "e-mail: an address such as ada@example.org"
+    return None
 
 
 def change_password(

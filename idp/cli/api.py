@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from idp.cli.context import MFA, Context, facts, opened, show, table
+from idp.cli.context import MFA, Context, opened
 from idp.cli.key import config_option, json_option
+from idp.cli.shown import api_facts, facts, show, table
 from idp.jose.keys import ALGS
 from idp.protocol import scope as scopes
 from idp.settings import durations
@@ -63,7 +64,7 @@ def create(  # noqa: PLR0917 - the options of one command
                 word, _, text = each.partition("=")
                 _add_scope(tx, context, made, word, text)
             context.record(tx, "api.created", audience=audience)
-            row = _facts(tx, made)
+            row = api_facts(tx, made)
     show(
         row, as_json=as_json, told_as=f"{name} is registered. Give people roles with `idp role create {audience} NAME`."
     )
@@ -75,7 +76,7 @@ def create(  # noqa: PLR0917 - the options of one command
 def listing(config: Path | None, *, as_json: bool) -> None:
     """List every API."""
     with opened(config) as context, context.db.read() as tx:
-        rows = [_facts(tx, each) for each in api.listing(tx)]
+        rows = [api_facts(tx, each) for each in api.listing(tx)]
     columns = ("audience", "name", "scopes", "signing alg", "mfa")
     show({"apis": rows}, as_json=as_json, told_as=lambda: table("APIs", columns, rows))
 
@@ -87,7 +88,7 @@ def listing(config: Path | None, *, as_json: bool) -> None:
 def display(audience: str, config: Path | None, *, as_json: bool) -> None:
     """Show one API."""
     with opened(config) as context, context.db.read() as tx:
-        row = _facts(tx, find_api(tx, audience))
+        row = api_facts(tx, find_api(tx, audience))
     show(row, as_json=as_json, told_as=lambda: facts(audience, row))
 
 
@@ -102,7 +103,7 @@ def scope(audience: str, name: str, text: str, config: Path | None, *, as_json: 
     with opened(config) as context, context.db.write() as tx:
         found = find_api(tx, audience)
         _add_scope(tx, context, found, name, text)
-        row = _facts(tx, found)
+        row = api_facts(tx, found)
     show(row, as_json=as_json, told_as=f"{audience} has the scope {name}.")
 
 
@@ -174,16 +175,3 @@ def _lifetime(text: str | None, settings: Settings) -> int | None:
             f"token-lifetime: between 1s and {durations.show(longest)} (setting access_token_longest)"
         )
     return int(wanted.total_seconds())
-
-
-def _facts(tx: Session, row: Api) -> dict[str, object]:
-    return {
-        "audience": row.audience,
-        "name": row.name,
-        "builtin": row.builtin,
-        "scopes": [each.name for each in api.scopes(tx, row.id)],
-        "resource_clients": sorted(api.resource_clients(tx, row.id)),
-        "token_lifetime": row.token_lifetime,
-        "signing_alg": row.signing_alg,
-        "mfa": row.mfa,
-    }

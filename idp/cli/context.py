@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from idp.accounts.passwords import Passwords
 from idp.accounts.rules import Rules
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Limits, Throttle
 from idp.audit.log import AuditLog
-from idp.cli.key import actor, answer, load, moment, told
+from idp.cli.key import actor, load, moment, told
+from idp.clients.registration import Unregistrable
 from idp.protocol.errors import InvalidRequest
 from idp.settings import Settings
 from idp.store.account import Account, NameTaken, find_by_login
@@ -86,7 +85,7 @@ def opened(config: Path | None) -> Iterator[Context]:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except (NameTaken, InvalidRequest) as error:
+    except (NameTaken, InvalidRequest, Unregistrable) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -98,54 +97,3 @@ def read_secret(what: str, *, from_stdin: bool) -> str:
         raise click.UsageError("nobody is there to ask: use --password-stdin")
     typed: str = click.prompt(what, hide_input=True, confirmation_prompt=True)
     return typed
-
-
-def show(
-    value: object,
-    *,
-    as_json: bool,
-    told_as: Callable[[], Table] | str,
-) -> None:
-    """Answer a program in JSON, a person in a table or a sentence."""
-    if as_json:
-        answer(value)
-    elif isinstance(told_as, str):
-        click.echo(told_as)
-    else:
-        Console().print(told_as())
-
-
-def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Table:
-    """Draw rows of facts; the first column is never broken, because it is what the next command needs."""
-    drawn = Table(*columns, title=title)
-    drawn.columns[0].no_wrap = True
-    for row in rows:
-        drawn.add_row(*(_cell(row[column.replace(" ", "_")]) for column in columns))
-    return drawn
-
-
-def facts(title: str, row: Mapping[str, object]) -> Table:
-    """Draw one thing: a line for each fact."""
-    drawn = Table(title=title, show_header=False)
-    drawn.add_column(no_wrap=True)
-    drawn.add_column()
-    for name, value in row.items():
-        drawn.add_row(name.replace("_", " "), _cell(value))
-    return drawn
-
-
-def stamp(value: dt.datetime | None) -> str | None:
-    """Write a moment for JSON."""
-    return None if value is None else value.isoformat()
-
-
-def _cell(value: object) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return "\n".join(str(each) for each in value) or "-"
-    if isinstance(value, dict):
-        return "\n".join(f"{name}: {_cell(each)}" for name, each in value.items()) or "-"
-    return str(value)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from idp.cli.context import MFA, Context, facts, opened, show, table
+from idp.cli.context import MFA, Context, opened
 from idp.cli.key import config_option, json_option
 from idp.cli.role import find_role
+from idp.cli.shown import facts, show, table
 from idp.store import account, group
 from idp.store.database import Session
 from idp.store.group import Group

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from idp.cli.api import find_api, find_scope
-from idp.cli.context import MFA, opened, show, table
+from idp.cli.context import MFA, opened
 from idp.cli.key import config_option, json_option
+from idp.cli.shown import show, table
 from idp.store import client, role
 from idp.store.database import Session
 from idp.store.role import Role

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from idp.accounts import administration, recovery
+from idp.accounts import administration
 from idp.accounts.administration import BadClaim
-from idp.cli.context import Context, facts, opened, show, stamp, table
+from idp.cli.context import Context, opened
 from idp.cli.key import config_option, json_option
-from idp.store import account, group, session, totp
+from idp.cli.shown import account_facts, account_line, facts, show, table
+from idp.store import account, group
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -48,6 +49,9 @@ def create(
     as_json: bool,
 ) -> None:
     """Create an account."""
+    wrong = administration.name_problem(username, email)
+    if wrong is not None:
+        raise click.ClickException(wrong)
     with opened(config) as context:
         hashed = None if no_password else context.new_password(username, email, from_stdin=password_stdin)
         with context.db.write() as tx:
@@ -64,7 +68,7 @@ def create(
             for each in groups:
                 _join(tx, made, each)
             context.record(tx, "user.created", account_id=made.id, groups=list(groups))
-            found = _facts(tx, made, context)
+            found = account_facts(tx, made, context.now)
     show(found, as_json=as_json, told_as=f"{username} can sign in." if hashed else f"{username} has no password yet.")
 
 
@@ -77,7 +81,7 @@ def listing(config: Path | None, *, as_json: bool) -> None:
     with opened(config) as context, context.db.read() as tx:
         after = ""
         while page := account.listing(tx, after=after, limit=PAGE):
-            rows.extend(_line(each) for each in page)
+            rows.extend(account_line(each) for each in page)
             after = page[-1].username_key
     columns = ("username", "email", "state", "last sign in")
     show({"users": rows}, as_json=as_json, told_as=lambda: table("Accounts", columns, rows))
@@ -90,7 +94,7 @@ def listing(config: Path | None, *, as_json: bool) -> None:
 def display(login: str, config: Path | None, *, as_json: bool) -> None:
     """Show one account: groups, factors, sessions, claims."""
     with opened(config) as context, context.db.read() as tx:
-        found = _facts(tx, context.account(tx, login), context)
+        found = account_facts(tx, context.account(tx, login), context.now)
     show(found, as_json=as_json, told_as=lambda: facts(str(found["username"]), found))
 
 
@@ -197,12 +201,15 @@ def set_claim(login: str, name: str, value: str | None, config: Path | None, *, 
         found = context.account(tx, login)
         _change(tx, found, name, value, context)
         context.record(tx, "user.claim_set", account_id=found.id, claim=name)
-        shown = _facts(tx, found, context)
+        shown = account_facts(tx, found, context.now)
     show(shown, as_json=as_json, told_as=f"{name} of {found.username} is {'removed' if value is None else 'set'}.")
 
 
 def _change(tx: Session, found: Account, name: str, value: str | None, context: Context) -> None:
     if name == "email":
+        wrong = administration.name_problem(found.username, value)
+        if wrong is not None:
+            raise click.ClickException(wrong)
         account.change_email(tx, found, value, verified=False, now=context.now)
         return
     if name == "email_verified":
@@ -224,28 +231,3 @@ def _join(tx: Session, made: Account, name: str) -> None:
     if found is None:
         raise click.ClickException(f"no such group: {name}; see `idp group list`")
     group.add_member(tx, found.id, made.id)
-
-
-def _line(row: Account) -> dict[str, object]:
-    return {
-        "id": row.id,
-        "username": row.username,
-        "email": row.email,
-        "state": "closed" if row.disabled_at else "open",
-        "last_sign_in": stamp(row.last_login_at),
-    }
-
-
-def _facts(tx: Session, row: Account, context: Context) -> dict[str, object]:
-    factors = totp.confirmed(tx, row.id)
-    return _line(row) | {
-        "email_verified": row.email_verified,
-        "has_password": row.password_hash is not None,
-        "second_factor": [f"{each.label}{' (locked)' if each.locked_at else ''}" for each in factors],
-        "recovery_codes_left": recovery.left(tx, row.id),
-        "must_use_second_factor": row.must_enrol,
-        "groups": [each.name for each in group.of_account(tx, row.id)],
-        "sessions": len(session.of_account(tx, row.id, context.now)),
-        "claims": row.claims,
-        "created": stamp(row.created_at),
-    }

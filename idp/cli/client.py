@@ -1,0 +1,244 @@
+"""`idp client`: applications. A generated secret is shown once and kept as a digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from idp.cli.api import find_api
+from idp.cli.context import MFA, opened, read_secret
+from idp.cli.key import config_option, json_option
+from idp.cli.shown import client_facts, facts, show, table
+from idp.clients import issuer_api, registration
+from idp.clients.client import AUTH_METHODS, AUTHORIZATION_CODE, BASIC, CLIENT_CREDENTIALS, NONE, POST, REFRESH_TOKEN
+from idp.clients.registration import GRANT_TYPES, Registration
+from idp.protocol.scope import OFFLINE, OPENID
+from idp.store import api, client
+from idp.store.client import Client
+from idp.store.database import Session
+from idp.store.digests import digest, new_secret
+
+USUAL_SCOPES = (OPENID, "profile", "email")
+ONCE = "The secret is shown this once:"
+
+
+@click.group(name="client")
+def cli() -> None:
+    """Applications that may ask for tokens."""
+
+
+@cli.command(name="create")
+@click.argument("client_id")
+@click.option("--name", help="Name shown to people; the client id if left out.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, help="Where answers go; may be repeated.")
+@click.option("--post-logout-redirect-uri", "post_logout", multiple=True, help="Where a sign-out may lead.")
+@click.option("--public", is_flag=True, help="Keeps no secret: a browser or a device runs it.")
+@click.option("--native", is_flag=True, help="Runs on the person's device: loopback and private-use redirects.")
+@click.option("--service", is_flag=True, help="Acts for itself alone (client_credentials).")
+@click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it proves itself; a secret by default.")
+@click.option("--grant", "grants", type=click.Choice(GRANT_TYPES), multiple=True, help="Grant type; may be repeated.")
+@click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; openid, profile, email by default.")
+@click.option("--api", "apis", multiple=True, metavar="AUDIENCE", help="Every scope of this API; may be repeated.")
+@click.option("--jwks", type=click.File("rb"), help="File with its public keys, for private_key_jwt.")
+@click.option("--secret-stdin", is_flag=True, help="Read a chosen secret from standard input; a weak one is refused.")
+@click.option("--no-pkce", is_flag=True, help="Do not demand PKCE of a client that keeps a secret.")
+@click.option("--no-consent", is_flag=True, help="One's own application: people are not asked.")
+@click.option("--mfa", type=MFA, default="optional", show_default=True, help="Second factor of whoever uses it.")
+@config_option
+@json_option
+def create(client_id: str, config: Path | None, *, as_json: bool, **given: object) -> None:
+    """Register a client; its generated secret is printed once."""
+    with opened(config) as context:
+        wanted = _registration(client_id, given)
+        with context.db.write() as tx:
+            issuer_api.register(tx, context.settings.issuer, context.now)
+            secret = registration.register(tx, wanted, context.now)
+            _allow(tx, client_id, _wanted_scopes(wanted, given), _texts(given["apis"]))
+            context.record(tx, "client.created", client_id=client_id, auth_method=wanted.auth_method)
+            row = _found(tx, client_id)
+    # What its owner chose need not be shown again.
+    shown = None if wanted.secret else secret
+    show(row | ({"client_secret": shown} if shown else {}), as_json=as_json, told_as=_told(client_id, shown))
+
+
+@cli.command(name="list")
+@config_option
+@json_option
+def listing(config: Path | None, *, as_json: bool) -> None:
+    """List every client."""
+    with opened(config) as context, context.db.read() as tx:
+        rows = [client_facts(tx, each) for each in client.listing(tx)]
+    columns = ("client id", "name", "auth method", "grant types", "state")
+    show({"clients": rows}, as_json=as_json, told_as=lambda: table("Clients", columns, rows))
+
+
+@cli.command(name="show")
+@click.argument("client_id")
+@config_option
+@json_option
+def display(client_id: str, config: Path | None, *, as_json: bool) -> None:
+    """Show one client."""
+    with opened(config) as context, context.db.read() as tx:
+        row = _found(tx, client_id)
+    show(row, as_json=as_json, told_as=lambda: facts(client_id, row))
+
+
+@cli.command(name="disable")
+@click.argument("client_id")
+@config_option
+@json_option
+def disable(client_id: str, config: Path | None, *, as_json: bool) -> None:
+    """Close a client; its tokens are refused here at once, at gateways when they expire."""
+    with opened(config) as context, context.db.write() as tx:
+        _find(tx, client_id)
+        client.disable(tx, client_id, context.now)
+        context.record(tx, "client.disabled", client_id=client_id)
+    show({"client_id": client_id, "disabled": True}, as_json=as_json, told_as=f"{client_id} is closed.")
+
+
+@cli.command(name="enable")
+@click.argument("client_id")
+@config_option
+@json_option
+def enable(client_id: str, config: Path | None, *, as_json: bool) -> None:
+    """Open a client again; tokens of before stay dead."""
+    with opened(config) as context, context.db.write() as tx:
+        _find(tx, client_id)
+        client.enable(tx, client_id, context.now)
+        context.record(tx, "client.enabled", client_id=client_id)
+    show({"client_id": client_id, "disabled": False}, as_json=as_json, told_as=f"{client_id} is open again.")
+
+
+@cli.command(name="scope")
+@click.argument("client_id")
+@click.argument("scopes", nargs=-1, required=True)
+@click.option("--remove", "taken", is_flag=True, help="It may no longer ask for them.")
+@config_option
+@json_option
+def scope(client_id: str, scopes: tuple[str, ...], config: Path | None, *, taken: bool, as_json: bool) -> None:
+    """Let a client ask for scopes."""
+    with opened(config) as context, context.db.write() as tx:
+        _find(tx, client_id)
+        for each in _scope_ids(tx, scopes):
+            (client.refuse_scope if taken else client.allow_scope)(tx, client_id, each)
+        # The version tells every worker that its copy is old.
+        client.change(tx, client_id, context.now, {})
+        event = "client.scopes_removed" if taken else "client.scopes_added"
+        context.record(tx, event, client_id=client_id, scopes=list(scopes))
+        row = _found(tx, client_id)
+    show(row, as_json=as_json, told_as=lambda: facts(client_id, row))
+
+
+@cli.group(name="secret")
+def secrets() -> None:
+    """The secret of a client."""
+
+
+@secrets.command(name="rotate")
+@click.argument("client_id")
+@config_option
+@json_option
+def rotate(client_id: str, config: Path | None, *, as_json: bool) -> None:
+    """Make a new secret, print it once; the old one is refused from then on."""
+    with opened(config) as context, context.db.write() as tx:
+        if _find(tx, client_id).auth_method not in {BASIC, POST}:
+            raise click.ClickException("this client does not prove itself by a secret")
+        made = new_secret()
+        client.change(tx, client_id, context.now, {"secret_hash": digest(made)})
+        context.record(tx, "client.secret_rotated", client_id=client_id)
+    row = {"client_id": client_id, "client_secret": made}
+    show(row, as_json=as_json, told_as=f"{ONCE}\n{made}")
+
+
+def _registration(client_id: str, given: dict[str, object]) -> Registration:
+    method = _method(given)
+    return Registration(
+        client_id=client_id,
+        name=str(given["name"] or client_id),
+        auth_method=method,
+        grant_types=_grants(given),
+        redirect_uris=_texts(given["redirect_uris"]),
+        post_logout_redirect_uris=_texts(given["post_logout"]),
+        application_type="native" if given["native"] else "web",
+        require_pkce=not given["no_pkce"],
+        require_consent=not given["no_consent"],
+        jwks=_jwks(given["jwks"]),
+        mfa=str(given["mfa"]),
+        secret=read_secret("Secret", from_stdin=True) if given["secret_stdin"] else None,
+    )
+
+
+def _method(given: dict[str, object]) -> str:
+    if given["public"] and given["auth_method"] not in {None, NONE}:
+        raise click.UsageError("a public client has no auth method")
+    return NONE if given["public"] else str(given["auth_method"] or BASIC)
+
+
+def _grants(given: dict[str, object]) -> tuple[str, ...]:
+    named = _texts(given["grants"])
+    if given["service"] and named:
+        raise click.UsageError("--service says the grant type already")
+    return named or ((CLIENT_CREDENTIALS,) if given["service"] else (AUTHORIZATION_CODE, REFRESH_TOKEN))
+
+
+def _wanted_scopes(wanted: Registration, given: dict[str, object]) -> tuple[str, ...]:
+    named = _texts(given["scopes"])
+    if named or AUTHORIZATION_CODE not in wanted.grant_types:
+        return named
+    return (*USUAL_SCOPES, OFFLINE) if REFRESH_TOKEN in wanted.grant_types else USUAL_SCOPES
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, tuple) else ()
+
+
+def _jwks(file: object) -> dict[str, object] | None:
+    if file is None:
+        return None
+    try:
+        keys = json.load(file)  # type: ignore[arg-type]  # click opened it
+    except ValueError:
+        keys = None
+    if not isinstance(keys, dict):
+        raise click.ClickException("jwks: the file does not hold a JWK Set")
+    return keys
+
+
+def _allow(tx: Session, client_id: str, names: Iterable[str], audiences: Iterable[str]) -> None:
+    ids = _scope_ids(tx, names)
+    for audience in audiences:
+        ids.extend(each.id for each in api.scopes(tx, find_api(tx, audience).id))
+    for each in ids:
+        client.allow_scope(tx, client_id, each)
+
+
+def _scope_ids(tx: Session, names: Iterable[str]) -> list[str]:
+    wanted = tuple(names)
+    known = api.known_scopes(tx, wanted)
+    found: list[str] = []
+    for name in wanted:
+        audiences = [audience for audience, _ in known.get(name, ())]
+        if len(audiences) != 1:
+            trouble = f"several APIs have the scope {name}: name one by --api" if audiences else f"no scope {name}"
+            raise click.ClickException(f"{trouble}; see `idp api list`")
+        scope_row = api.find_scope(tx, find_api(tx, audiences[0]).id, name)
+        found.extend([scope_row.id] if scope_row else ())
+    return found
+
+
+def _find(tx: Session, client_id: str) -> Client:
+    found = client.find(tx, client_id)
+    if found is None:
+        raise click.ClickException("no such client; see `idp client list`")
+    return found
+
+
+def _found(tx: Session, client_id: str) -> dict[str, object]:
+    return client_facts(tx, _find(tx, client_id))
+
+
+def _told(client_id: str, secret: str | None) -> str:
+    return f"{client_id} is registered." + (f" {ONCE}\n{secret}" if secret else "")
