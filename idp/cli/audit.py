@@ -63,7 +63,9 @@ def tail(lines: int, config: Path | None, *, follow: bool, as_json: bool) -> Non
 def _walk(database: Database, sealer: Sealer, expect: str | None, *, quiet: bool) -> Report:
     # What waits is sealed first: the report is then about everything up to now.
     AuditSealer(database, sealer).run(moment())
-    with Progress(console=Console(stderr=True, quiet=quiet), transient=True) as shown, database.read() as tx:
+    console = Console(stderr=True)
+    shown = Progress(console=console, transient=True, disable=quiet or not console.is_terminal)
+    with shown, database.read() as tx:
         last = audit.head(tx)
         task = shown.add_task("Verifying", total=(last.seq if last else 0) or 1)
         return verify(tx, sealer, expected=expect, progress=lambda rows: shown.update(task, completed=rows))

@@ -146,7 +146,8 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 def bar(what: str, *, quiet: bool) -> Iterator[copying.Progress]:
     """Show how far a copy is."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), transient=True) as shown:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda table, done, total: shown.update(
             task, description=f"{what}: {table}", completed=done, total=total or 1
