@@ -1,0 +1,130 @@
+"""The provider as operators run it: `idp run`, its own processes, a real port."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import requests
+
+from idp.clients import issuer_api
+from idp.settings import Settings
+from idp.store import migrate
+from idp.store.database import Database
+from idp.store.sealed import create_master_key, load_master_key
+from tests.services.authority import Certificate
+from tests.services.program import Program, free_port
+
+IDP = Path(sys.executable).with_name("idp")
+
+
+class Provider:
+    """One `idp run` in a folder of its own. `services` reaches its store from the test, as the command line does."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str | None = None,
+        server: str | None = None,
+        certificate: Certificate | None = None,
+        **chosen: Any,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self._server = folder, server
+        self.port = free_port()
+        scheme = "http" if certificate is None else "https"
+        self.issuer = f"{scheme}://localhost:{self.port}"
+        facts: dict[str, Any] = {
+            "issuer": self.issuer,
+            "port": self.port,
+            "database_url": database_url or f"sqlite:///{folder / 'idp.db'}",
+            "master_key_file": str(folder / "master.key"),
+            "metrics_port": 0,
+            **chosen,
+        }
+        if certificate is not None:
+            facts |= {"front": "tls", "tls_certificate": str(certificate.chain), "tls_key": str(certificate.key)}
+        self.config = folder / "idp.toml"
+        self.config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
+        if not (folder / "master.key").exists():
+            create_master_key(folder / "master.key")
+        self.settings = Settings.load(self.config)
+        self.db = Database.open(self.settings.database_url)
+        migrate.upgrade(self.db.engine)
+        issuer_api.ensure(self.db, self.issuer, self.clock())
+        self.sealer = load_master_key(self.settings.master_key_file)
+        self.services: Any = SimpleNamespace(
+            db=self.db, settings=self.settings, sealer=self.sealer, clock=self.clock
+        )
+        self.program: Program | None = None
+
+    @staticmethod
+    def clock() -> datetime:
+        """The real time."""
+        return datetime.now(UTC)
+
+    def start(self) -> Provider:
+        """Start the server and wait until it answers."""
+        chosen = () if self._server is None else ("--server", self._server)
+        argv = [IDP, "run", "--config", self.config, *chosen]
+        self.program = Program(argv, log=self.folder / "provider.log", cwd=self.folder)
+        self.program.wait_for_port(self.port, seconds=30)
+        return self
+
+    def url(self, path: str) -> str:
+        """An address of this provider."""
+        return f"{self.issuer}{path}"
+
+    def workers(self) -> list[int]:
+        """The pids of the worker processes that serve now."""
+        assert self.program is not None
+        return sorted(_children(self.program.pid))
+
+    def idp(self, *words: str, stdin: str | None = None) -> Any:
+        """Run the `idp` command on this provider's database and return what it says as JSON."""
+        ended = subprocess.run(
+            [IDP, *words, "--config", self.config, "--json"],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=self.folder,
+        )
+        assert ended.returncode == 0, f"idp {' '.join(words)}: {ended.stdout}{ended.stderr}"
+        return json.loads(ended.stdout)
+
+    def stop(self) -> None:
+        """End the server and let go of the database."""
+        if self.program is not None:
+            self.program.stop()
+        self.db.close()
+
+    def __enter__(self) -> Provider:
+        return self if self.program is not None else self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def session(trust: Path | None = None) -> requests.Session:
+    """A caller whom neither a proxy nor a .netrc of the shell leads astray."""
+    made = requests.Session()
+    made.trust_env = False
+    if trust is not None:
+        made.verify = str(trust)
+    return made
+
+
+def _children(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if "resource_tracker" not in Path(f"/proc/{child}/cmdline").read_text():
+                yield int(child)
