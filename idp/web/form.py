@@ -58,7 +58,9 @@ def _check(environ: WSGIEnvironment) -> None:
     query = environ.get("QUERY_STRING")
     if query:
         refuse_secrets_in_query(query)
-    if not is_form(environ.get("CONTENT_TYPE", "")):
+    content_type = environ.get("CONTENT_TYPE", "")
+    nothing = not content_type and environ.get("CONTENT_LENGTH") in {None, "", "0"}
+    if not nothing and not is_form(content_type):
         raise UnsupportedMediaType
 
 
