@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flask import Flask, Response
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
+KEPT: Final = frozenset({200, 206, 304})
 
 
 def init_app(app: Flask, *, product: str) -> None:
@@ -21,7 +22,7 @@ def init_app(app: Flask, *, product: str) -> None:
 
 
 def _keep(response: Response) -> Response:
-    if request.endpoint != "static" or response.status_code >= 400:
+    if request.endpoint != "static" or response.status_code not in KEPT:
         return response
     path = (request.view_args or {}).get("filename", "")
     if request.args.get("v") == assets.fingerprint(path):

@@ -1,4 +1,4 @@
-"""A Chromium, and a small server that shows the gallery under the Content-Security-Policy of the product."""
+"""A small server that shows the gallery under the Content-Security-Policy of the product."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.look.gallery import PAGES
 
@@ -61,7 +60,7 @@ class Gallery(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Quiet: the browser's own errors are what the tests read."""
 
 
@@ -78,31 +77,14 @@ def gallery() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, headless."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--no-first-run",
-            ],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core, from the npm packages of the suite."""
     return (ROOT / "tests/interop/node_modules/axe-core/axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")
-def shots() -> Path:
+def shots(artifacts: Path) -> Path:
     """Where pictures are kept, to be looked at."""
-    folder = ROOT / "artifacts" / "look"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = artifacts / "look"
+    folder.mkdir(exist_ok=True)
     return folder
