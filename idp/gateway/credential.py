@@ -33,6 +33,8 @@ def find(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> bytes | None:
     scheme, _, token = authorization.partition(b" ")
     if scheme.lower() != b"bearer":
         return None
+    if b"," in token:  # no token has one: a server before us has joined two headers
+        raise TwoCredentials
     return token.strip(b" ") or None
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import wait
 from typing import Any, Final
 
 from idp.gateway import answers
-from idp.gateway.config import Config
+from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.jwks import KeySource
@@ -50,6 +50,7 @@ class Gate:
             issuer.name: Verifier(issuer, self.sources[issuer.name], self.cache, monotonic=monotonic)
             for issuer in config.issuers
         }
+        self._verifiers = verifiers
         self.rules = Rules(config, verifiers)
         self._log = log
         self._wall = wall
@@ -70,27 +71,34 @@ class Gate:
         for source in self.sources.values():
             source.stop()
 
+    def rule_for(self, route: Route) -> Rule:
+        """Prepare a rule that no path leads to: see `decide`."""
+        return Rule(route, self._verifiers[route.issuer])
+
     def ready(self) -> bool:
         """Tell whether tokens of every issuer can be checked."""
         return all(source.usable() is not None for source in self.sources.values())
 
-    def decide_now(self, request: Request) -> Decision:
+    def decide_now(self, request: Request, rule: Rule | None = None) -> Decision:
         """Decide without waiting. With `waits` set the answer stands only until that fetch has ended: see `settle`."""
         began = time.perf_counter()
-        decision = self._judge(request)
+        decision = self._judge(request, rule)
         if decision.asks is not None:
             decision.waits = decision.asks.ask()
             if decision.waits is not None:
                 return decision
         return self._recorded(request, decision, began)
 
-    def decide(self, request: Request) -> Decision:
-        """Decide. May wait for newer keys, three seconds at most, and only one request per cooldown does."""
-        decision = self.decide_now(request)
+    def decide(self, request: Request, rule: Rule | None = None) -> Decision:
+        """Decide. May wait for newer keys, three seconds at most, and only one request per cooldown does.
+
+        A rule is given where something else has already chosen it, as for a decorated function.
+        """
+        decision = self.decide_now(request, rule)
         if decision.waits is None:
             return decision
         wait([decision.waits], SECONDS)
-        return self._again(request)
+        return self._again(request, rule)
 
     async def settle(self, request: Request, decision: Decision) -> Decision:
         """Finish a decision that waits for newer keys, without holding up the event loop."""
@@ -99,13 +107,16 @@ class Gate:
         await asyncio.wait([asyncio.wrap_future(decision.waits)], timeout=SECONDS)
         return self._again(request)
 
-    def _again(self, request: Request) -> Decision:
+    def _again(self, request: Request, rule: Rule | None = None) -> Decision:
         began = time.perf_counter()
-        return self._recorded(request, self._judge(request), began)
+        return self._recorded(request, self._judge(request, rule), began)
 
-    def _judge(self, request: Request) -> Decision:  # noqa: PLR0911 - one return per kind of refusal
+    def _judge(self, request: Request, rule: Rule | None) -> Decision:  # noqa: PLR0911 - one return per kind of refusal
         decision = Decision()
         try:
+            if rule is not None:
+                _, query = split_target(request.target)
+                return self._policy(rule, find(request.headers, query), decision)
             return self._steps(request, decision)
         except Refused as refused:
             if isinstance(refused, KeyUnknown) and decision.rule is not None:
@@ -123,7 +134,7 @@ class Gate:
             self._log.event("decide.fault", kind=type(fault).__name__)
             return decision.no(answers.FAULT)
 
-    def _steps(self, request: Request, decision: Decision) -> Decision:  # noqa: PLR0911 - one return per step
+    def _steps(self, request: Request, decision: Decision) -> Decision:
         """The pipeline of the gateway, in its order; the first doubt ends it."""
         rules = self.rules
         path, query = split_target(request.target)
@@ -140,7 +151,11 @@ class Gate:
         route = routes.get(request.method)
         if route is None:
             return decision.no(answers.method_not_allowed(routes))
-        rule = decision.rule = rules.rule(route)
+        return self._policy(rules.rule(route), token, decision)
+
+    def _policy(self, rule: Rule, token: bytes | None, decision: Decision) -> Decision:
+        """Whether this token opens this rule; looked at for every request, however often the token was seen."""
+        decision.rule = rule
         if token is None:
             return decision.no(answers.NO_CREDENTIAL)
         principal, decision.cached = rule.verifier.verify(token, self._wall())

@@ -1,0 +1,71 @@
+"""The gateway inside an ASGI server, in front of one application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+from idp.gateway import answers
+from idp.gateway.decide import Gate
+from idp.gateway.headers import Strip
+from idp.gateway.peers import peer_of
+from idp.gateway.request import Decision, Request
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_SAFE: Final = "/!$&'()*+,=:@"
+_POLICY_VIOLATION: Final = 1008  # RFC 6455 section 7.4.1
+# The server beneath has framed the request already.
+_KEPT: Final = frozenset({b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+
+
+class Guarded:
+    """An ASGI application behind the gate: `app = Guarded(app, gate)`."""
+
+    def __init__(self, app: Application, gate: Gate) -> None:
+        headers = gate.rules.config.headers
+        self._app = app
+        self._gate = gate
+        self._strip = Strip(headers.strip, authorization=not headers.forward_authorization)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an allowed request through, under a verified name; of the rest only the server's own lifespan passes."""
+        self._gate.start()
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        decision = await self._decide(_request(scope))
+        if decision.allowed and decision.path != scope["path"]:
+            decision.no(answers.BAD_PATH)
+        if decision.principal is None:
+            status, headers, body = decision.answer()
+            await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+            await send({"type": "http.response.body", "body": body})
+            return
+        kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not self._strip.drops(name)]
+        named = {**scope, "headers": kept + list(decision.principal.headers), "gatehouse.principal": decision.principal}
+        await self._app(named, receive, send)
+
+    async def _decide(self, request: Request) -> Decision:
+        return await self._gate.settle(request, self._gate.decide_now(request))
+
+
+def _request(scope: Scope) -> Request:
+    raw = scope.get("raw_path")
+    path = raw if isinstance(raw, bytes) else quote(scope["path"], safe=_SAFE).encode("ascii")
+    query = scope.get("query_string", b"")
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return Request(
+        method=scope["method"],
+        target=path + b"?" + query if query else path,
+        host=hosts[0] if len(hosts) == 1 else b"",
+        headers=scope["headers"],
+        peer=peer_of(scope.get("client")),
+    )

@@ -1,0 +1,89 @@
+"""The gateway inside a WSGI server, in front of one application, or around single functions of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from idp.gateway import answers
+from idp.gateway.config import Require, Route
+from idp.gateway.decide import Gate
+from idp.gateway.environ import Environ, identify, path_of, request_of
+from idp.gateway.headers import Strip
+from idp.gateway.request import Decision
+from idp.gateway.template import Template
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+
+
+class Guarded:
+    """A WSGI application behind the gate: `app = Guarded(app, gate)`."""
+
+    def __init__(self, app: Application, gate: Gate) -> None:
+        headers = gate.rules.config.headers
+        self._app = app
+        self._gate = gate
+        self._strip = Strip(headers.strip, authorization=not headers.forward_authorization)
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Let an allowed request through, under a verified name."""
+        self._gate.start()
+        decision = self._gate.decide(request_of(environ))
+        if decision.allowed and decision.path != path_of(environ):
+            decision.no(answers.BAD_PATH)
+        if decision.principal is None:
+            status, headers, body = _text_answer(decision)
+            start_response(f"{status} Refused", headers)
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        identify(environ, self._strip, decision.principal)
+        return self._app(environ, start_response)
+
+
+class Guard:
+    """Guards single functions of an application that has an environment for each request.
+
+    With Flask: `guard = Guard(gate, lambda: flask.request.environ)`, then `@guard.require(audience=..., scope=[...])`.
+    """
+
+    def __init__(self, gate: Gate, environ: Callable[[], Environ]) -> None:
+        self._gate = gate
+        self._environ = environ
+
+    def require(
+        self, *, audience: str, scope: Iterable[str] = (), role_any: Iterable[str] = (), issuer: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]]:
+        """Let a function be called only with a token for this audience, with these scopes and one of the roles."""
+        route = Route(
+            id=audience,
+            host=None,
+            methods=frozenset(),
+            path=Template.parse("/"),
+            audience=audience,
+            issuer=issuer or next(iter(self._gate.sources)),
+            require=Require(scopes=frozenset(scope), role_any=frozenset(role_any)),
+        )
+        rule = self._gate.rule_for(route)
+
+        def guard(view: Callable[P, R]) -> Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]:
+            @functools.wraps(view)
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> R | tuple[bytes, int, list[tuple[str, str]]]:
+                self._gate.start()
+                environ = self._environ()
+                decision = self._gate.decide(request_of(environ), rule)
+                if decision.principal is None:
+                    status, headers, body = _text_answer(decision)
+                    return body, status, headers
+                environ["gatehouse.principal"] = decision.principal
+                return view(*args, **kwargs)
+
+            return guarded
+
+        return guard
+
+
+def _text_answer(decision: Decision) -> tuple[int, list[tuple[str, str]], bytes]:
+    status, headers, body = decision.answer()
+    return status, [(name.decode("ascii").title(), value.decode("ascii")) for name, value in headers], body
