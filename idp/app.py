@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         static_folder=str(assets.folder("static")),
     )
     sealer = load_master_key(settings.master_key_file)
-    _configure(app, settings, sealer)
+    _configure(app, sealer)
     db = extension.attach(app, settings.database_url)
     issuer_api.ensure(db, settings.issuer, clock())
     app.extensions[EXTENSION] = _services(settings, db, sealer, clock)
@@ -100,7 +100,7 @@ def server_facts(settings: Settings) -> ServerFacts:
     )
 
 
-def _configure(app: Flask, settings: Settings, sealer: Sealer) -> None:
+def _configure(app: Flask, sealer: Sealer) -> None:
     app.config.update(
         SECRET_KEY=sealer.derive("flask"),
         SESSION_COOKIE_NAME=cookies.FLOW,

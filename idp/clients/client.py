@@ -58,7 +58,7 @@ class Client:
     reviewed: bool = True
     mfa: str = "optional"
     default_acr_values: tuple[str, ...] = ()
-    id_token_alg: str = "RS256"
+    id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
     secret_hash: bytes | None = field(default=None, repr=False)
     keys: KeySet | None = field(default=None, repr=False)
     client_uri: str | None = None

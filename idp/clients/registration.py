@@ -65,7 +65,7 @@ class Registration:
     require_pkce: bool = True
     require_consent: bool = True
     jwks: Mapping[str, object] | None = None
-    id_token_alg: str = "RS256"
+    id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
     mfa: str = "optional"
     fapi2: bool = False
     client_uri: str | None = None

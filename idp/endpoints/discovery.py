@@ -1,4 +1,4 @@
-"""The two metadata documents (OpenID Connect Discovery section 4, RFC 8414 section 3), made once from what is registered."""
+"""The two metadata documents, made once (OpenID Connect Discovery section 4, RFC 8414 section 3)."""
 
 from __future__ import annotations
 

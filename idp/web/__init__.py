@@ -1,1 +1,1 @@
-"""What every page and endpoint shares: services, refusals, cookies, CSRF, headers, bearer. Flask lives here and above."""
+"""What every page and endpoint shares. Flask lives here and above, and in no layer below."""

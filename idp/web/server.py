@@ -75,12 +75,12 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
     def get_token_grant(self, request: TokenCall) -> Any:
         """Find the grant; an unknown one is refused without quoting it."""
         for grant, _ in self._token_grants:
-            if grant.GRANT_TYPE == request.parsed.grant_type:
+            if request.parsed.grant_type == grant.GRANT_TYPE:
                 return grant(request, self)
         raise UnsupportedGrantType("this grant type is not supported")
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
-        """Write a JSON answer that nobody stores."""
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:  # noqa: ARG002 - Authlib's signature
+        """Write a JSON answer that nobody stores; every one has the same headers."""
         return answer(body, status)
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:

@@ -34,5 +34,5 @@ def test_protects_a_page_that_nobody_thought_of(app, http):
 
 def test_exempts_protocol_endpoints_alone(app):
     posts = {rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
-    assert csrf.EXEMPT <= posts
-    assert csrf.EXEMPT == {"/authorize", "/token", "/userinfo", "/introspect", "/revoke", "/end_session"}
+    assert posts >= csrf.EXEMPT
+    assert sorted(csrf.EXEMPT) == ["/authorize", "/end_session", "/introspect", "/revoke", "/token", "/userinfo"]

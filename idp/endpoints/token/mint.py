@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from idp.web.services import Services
 
 BEARER: Final = "Bearer"
-ID_TOKEN_TYP: Final = "JWT"
+ID_TOKEN_TYP: Final = "JWT"  # noqa: S105 - a media type
 JTI_BYTES: Final = 16
 
 

@@ -59,7 +59,7 @@ def standing(tx: Session, grant_id: str, client: Client, scopes: Scopes, now: da
     return Standing(grant=held, account=owner, scopes=left)
 
 
-def award(  # noqa: PLR0913 - each is a fact of its own
+def award(
     tx: Session,
     held: Standing,
     client: Client,
