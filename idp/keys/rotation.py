@@ -16,7 +16,7 @@ from idp.audit.log import AuditLog
 from idp.jose.keys import ALGS, KeySet, SigningKey
 from idp.keys import schedule
 from idp.keys.schedule import Birth, Rules
-from idp.keys.snapshot import Snapshot
+from idp.keys.snapshot import MAX_AGE, Snapshot
 from idp.settings import Settings
 from idp.store import lease, signing_key
 from idp.store.database import Database, Session
@@ -48,6 +48,8 @@ class Keyring:
         self._db = db
         self._sealer = sealer
         self._rules = Rules.of(settings)
+        # A key must be on show in every worker well within its lead, or gateways meet it only when it signs.
+        self._max_age = min(MAX_AGE, self._rules.lead / 4)
         self._memory = settings.session_absolute
         self._snapshot: Snapshot | None = None
         self._opened: dict[str, SigningKey] = {}
@@ -114,11 +116,11 @@ class Keyring:
     def _current(self, now: dt.datetime) -> Snapshot:
         """Give the rows, read again after a second; whoever finds work to do then does it."""
         known = self._snapshot
-        if known is not None and known.fresh(now):
+        if known is not None and known.fresh(now, self._max_age):
             return known
         with self._refreshing:
             known = self._snapshot
-            if known is not None and known.fresh(now):
+            if known is not None and known.fresh(now, self._max_age):
                 return known
             rows = self._rows()
             if schedule.births(rows, now, self._rules) or schedule.retirements(rows, now, self._rules):

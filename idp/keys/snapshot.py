@@ -34,9 +34,9 @@ class Snapshot:
     read_at: dt.datetime
     _views: dict[tuple[str, ...], View] = field(default_factory=dict)
 
-    def fresh(self, now: dt.datetime) -> bool:
+    def fresh(self, now: dt.datetime, max_age: dt.timedelta) -> bool:
         """Say whether this may still be used; a clock that went back makes it old."""
-        return dt.timedelta(0) <= now - self.read_at < MAX_AGE
+        return dt.timedelta(0) <= now - self.read_at < max_age
 
     def signer(self, alg: str, now: dt.datetime) -> SigningKey | None:
         """Give the row of the key that signs now."""

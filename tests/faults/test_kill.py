@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -120,7 +121,7 @@ def check(
 def mortal(request: pytest.FixtureRequest, box: Path, tmp_path: Path) -> Iterator[Provider]:
     """A provider with two workers that may die, on a database that is as durable as in production."""
     server, _, kind = request.param.partition(" on ")
-    cluster = None if kind == "SQLite" else Cluster(box / f"durable-{os.getpid()}-{id(tmp_path)}", durable=True)
+    cluster = None if kind == "SQLite" else Cluster(box / f"durable-{uuid.uuid4().hex}", durable=True)
     url = None if cluster is None else cluster.create("mortal")
     try:
         with Provider(tmp_path / "provider", database_url=url, server=server, workers=WORKERS) as provider:

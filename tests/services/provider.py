@@ -60,9 +60,7 @@ class Provider:
         migrate.upgrade(self.db.engine)
         issuer_api.ensure(self.db, self.issuer, self.clock())
         self.sealer = load_master_key(self.settings.master_key_file)
-        self.services: Any = SimpleNamespace(
-            db=self.db, settings=self.settings, sealer=self.sealer, clock=self.clock
-        )
+        self.services: Any = SimpleNamespace(db=self.db, settings=self.settings, sealer=self.sealer, clock=self.clock)
         self.program: Program | None = None
 
     @staticmethod
