@@ -74,6 +74,14 @@ def find(tx: Session, session_id: str) -> BrowserSession | None:
     return tx.get(BrowserSession, session_id)
 
 
+def hold(tx: Session, session_id: str, now: dt.datetime) -> BrowserSession | None:
+    """Return a live session that nobody ends before this transaction does: its end then finds what was made here."""
+    statement = select(BrowserSession).where(BrowserSession.id == session_id)
+    held = statement.with_for_update(read=True).execution_options(populate_existing=True)
+    found = tx.scalars(held).one_or_none()
+    return found if found is not None and found.live(now) else None
+
+
 def find_by_cookie(tx: Session, cookie_hash: bytes, now: dt.datetime) -> BrowserSession | None:
     """Return the live session of a cookie."""
     live = (

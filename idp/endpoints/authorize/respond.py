@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from idp.endpoints.authorize import answer, flow
 from idp.endpoints.authorize.visit import Ended
 from idp.protocol import scope
-from idp.store import code, grant, signin
+from idp.store import code, grant, session, signin
 from idp.store.digests import digest, new_secret
 from idp.web import metrics
 from idp.web.pages import page
@@ -47,24 +47,27 @@ def issue(visit: Visit, here: Current) -> Redirect:
         # Claim first: of two tabs that both come to the end, one gets a code.
         if signin.finish(tx, visit.signin.id, visit.now) is None:
             raise Ended("this sign-in has ended")
+        # Held until the commit: whoever signs out at this moment ends what is given here as well (LG23).
+        if session.hold(tx, here.session.id, visit.now) is None:
+            raise Ended("this sign-in has ended", reason="signed out meanwhile")
         _write_code(tx, visit, here, secret)
     metrics.signin("code", "issued")
     return answer.back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
 
 
 def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
-    settings, request, session = services().settings, visit.request, here.session
+    settings, request, held = services().settings, visit.request, here.session
     claims = request.claims.to_json()
     made = grant.create(
         tx,
         account_id=here.account.id,
         client_id=visit.client.client_id,
-        session_id=session.id,
+        session_id=held.id,
         scopes={audience: list(names) for audience, names in visit.scopes.items()},
         claims=claims,
-        auth_time=session.auth_time,
-        acr=flow.told_acr(request, session.acr),
-        amr=list(session.amr),
+        auth_time=held.auth_time,
+        acr=flow.told_acr(request, held.acr),
+        amr=list(held.amr),
         now=visit.now,
         expires_at=visit.now + settings.refresh_absolute,
     )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
-from idp.store import group
+from idp.store import group, signin
 from idp.store.audit import AuditRow
 from idp.store.code import Code
+from idp.store.database import Session
 from idp.store.digests import digest
 from idp.store.grant import Grant
+from idp.store.session import BrowserSession
+from idp.store.signin import Signin
 from tests.fixtures import clients as registry
 from tests.fixtures.browser import NONCE, STATE, Browser, claims, parameters
 from tests.fixtures.clients import App
@@ -159,3 +164,67 @@ def test_an_issued_code_and_a_refusal_are_recorded(
         events = {row.event: row for row in tx.scalars(select(AuditRow))}
     assert events["code.issued"].account_id == alice.id
     assert events["authorize.refused"].detail["error"] == "consent_required"
+
+
+@pytest.mark.spec("RFC 6749 section 10.5")
+def test_of_many_tabs_that_end_one_sign_in_at_once_one_gets_a_code(
+    browser: Browser, web_app: App, alice: Person, services: Services, app: Flask
+) -> None:
+    browser.tokens(web_app, alice)
+    begun = browser.http.get("/authorize", query_string=browser.request(web_app))
+    cookies = {name: browser.http.get_cookie(name) for name in ("__Host-gh_session", "__Host-gh_flow")}
+
+    def finish(_: int) -> int:
+        tab = app.test_client()
+        for name, cookie in cookies.items():
+            assert cookie is not None
+            tab.set_cookie(name, cookie.value, secure=True)
+        return int(tab.get(begun.headers["Location"]).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        ends = sorted(pool.map(finish, range(8)))
+    assert ends == [303, *[400] * 7]
+    with services.db.read() as tx:
+        assert len(tx.scalars(select(Code)).all()) == 2
+
+
+@pytest.mark.attack("LG23")
+def test_a_session_that_ended_elsewhere_gets_no_code(
+    browser: Browser, web_app: App, alice: Person, services: Services
+) -> None:
+    browser.tokens(web_app, alice)
+    with services.db.write() as tx:
+        for row in tx.scalars(select(BrowserSession)).all():
+            services.sessions.end(tx, row.id, services.clock())
+    assert parameters(browser.authorize(web_app, prompt="none"))["error"] == "login_required"
+
+
+@pytest.mark.attack("LG23")
+def test_signing_out_between_the_last_step_and_the_code_leaves_no_code(
+    browser: Browser, web_app: App, alice: Person, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.tokens(web_app, alice)
+    begun = browser.http.get("/authorize", query_string=browser.request(web_app))
+    finish = signin.finish
+
+    def sign_out_then_finish(tx: Session, signin_id: str, now: dt.datetime) -> Signin | None:
+        for row in tx.scalars(select(BrowserSession)).all():
+            services.sessions.end(tx, row.id, now)
+        return finish(tx, signin_id, now)
+
+    monkeypatch.setattr(signin, "finish", sign_out_then_finish)
+    assert browser.http.get(begun.headers["Location"]).status_code == 400
+    with services.db.read() as tx:
+        assert all(row.revoked_at is not None for row in tx.scalars(select(Grant)))
+
+
+@pytest.mark.attack("LG15")
+def test_a_step_of_a_sign_in_that_is_to_be_refused_leads_to_the_dispatcher(
+    browser: Browser, web_app: App, bob: Person
+) -> None:
+    page = browser.authorize(web_app, scope="orders:read")
+    login = page.request.full_path
+    browser.post(page, "login-submit", username=bob.username, password=bob.password)
+    response = browser.http.get(login)
+    assert response.headers["Location"].startswith("/authorize?signin=")
+    assert parameters(browser.follow(response))["error"] == "access_denied"

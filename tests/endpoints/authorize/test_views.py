@@ -144,8 +144,8 @@ REFUSED = [
     ("AZ38", {"resource": "orders"}, "invalid_target"),
     ("AZ38", {"resource": "https://orders.example#x"}, "invalid_target"),
     ("AZ38", {"audience": "https://unknown.example"}, "invalid_target"),
-    ("AZ23", {"request": "x.y.z"}, "request_not_supported"),
-    ("AZ25", {"request_uri": "http://169.254.169.254/"}, "request_uri_not_supported"),
+    ("AZ16", {"request": "x.y.z"}, "request_not_supported"),
+    ("AZ16", {"request_uri": "http://169.254.169.254/"}, "request_uri_not_supported"),
     ("AZ16", {"max_age": "soon"}, "invalid_request"),
     ("AZ16", {"claims": "{"}, "invalid_request"),
 ]
