@@ -13,6 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 PATIENCE = 60.0
+OK = 200
 GRACE = 8.0
 LAST_WORDS = 12
 PR_SET_PDEATHSIG = 1
@@ -32,7 +33,6 @@ class Part:
     host: str
     port: int
     path: str
-    ready: frozenset[int]
     log: Path
     process: subprocess.Popen[bytes]
 
@@ -52,7 +52,6 @@ class Parts:
         environment: Mapping[str, str],
         where: tuple[str, int],
         path: str,
-        ready: frozenset[int],
         said: str = "",
     ) -> None:
         """Start one; `said` goes to its standard input."""
@@ -70,7 +69,7 @@ class Parts:
                 # The parent has no threads, and without this a killed demo would leave its parts running.
                 preexec_fn=_end_with_parent,  # noqa: PLW1509
             )
-        part = Part(name=name, host=where[0], port=where[1], path=path, ready=ready, log=log, process=process)
+        part = Part(name=name, host=where[0], port=where[1], path=path, log=log, process=process)
         self.running.append(part)
         _tell(process, said)
 
@@ -78,7 +77,7 @@ class Parts:
         self, name: str, command: Sequence[str], *, environment: Mapping[str, str], said: str
     ) -> Callable[[], None]:
         """Start work that ends by itself; the returned function waits for it, or raises Ended with its words."""
-        self.start(name, command, environment=environment, where=("", 0), path="", ready=frozenset(), said=said)
+        self.start(name, command, environment=environment, where=("", 0), path="", said=said)
         part = self.running.pop()
 
         def done() -> None:
@@ -140,7 +139,7 @@ def _answers(part: Part) -> bool:
     line = HTTPConnection(part.host, part.port, timeout=1)
     try:
         line.request("GET", part.path)
-        return line.getresponse().status in part.ready
+        return line.getresponse().status == OK
     except (OSError, HTTPException):
         return False
     finally:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 STATE = Path("var")
 PYTHON = (sys.executable, "-m")
 WATCH = 0.25
-OK = frozenset({200})
-GUARDED = frozenset({401})
 
 
 class CannotStart(Exception):
@@ -83,29 +81,20 @@ class Demo:
             seeded()
         self._part("provider", places.provider, "idp.cli", "run", path="/readyz")
         self._part(
-            "gateway",
-            places.gateway,
-            "idp.cli",
-            "gateway",
-            "run",
-            "--config",
-            str(rules),
-            path="/orders",
-            ready=GUARDED,
+            "gateway", places.gateway, "idp.cli", "gateway", "run", "--config", str(rules), path="/.gatehouse/readyz"
         )
         self._part("api", places.api, "idp.demo.api", str(places.api), path="/orders")
         self._part("app", places.app, "idp.demo.app", path="/", said=facts.to_json())
         if not self._first:
             seeded()
 
-    def _part(self, name: str, port: int, *module: str, path: str, ready: frozenset[int] = OK, said: str = "") -> None:
+    def _part(self, name: str, port: int, *module: str, path: str, said: str = "") -> None:
         self._parts.start(
             name,
             [*PYTHON, *module],
             environment=self._for_children(),
             where=("localhost" if name == "provider" else LOOPBACK, port),
             path=path,
-            ready=ready,
             said=said,
         )
 

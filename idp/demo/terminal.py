@@ -28,9 +28,9 @@ def welcome(facts: Facts, seconds: float, *, bold: bool) -> str:
 {strong("By hand")}: a token first, then the guarded API, which answers 200:
 
   TOKEN=$(curl -s -u '{SERVICE}:{facts.service_secret}' -d grant_type=client_credentials {places.issuer}/token | {TAKE})
-  curl -i -H "Authorization: Bearer $TOKEN" {facts.guarded_url}
+  curl -is -H "Authorization: Bearer $TOKEN" {facts.guarded_url}
 
 and one call that is refused, with the reason (403: it needs {WRITE}):
 
-  curl -i -H "Authorization: Bearer $TOKEN" -d '{{"item": "Anchor"}}' {facts.guarded_url}
+  curl -is -H "Authorization: Bearer $TOKEN" -d '{{"item": "Anchor"}}' {facts.guarded_url}
 """

@@ -95,7 +95,7 @@ def test_a_busy_port_is_named_in_words(folder: Path, variable: str, part: str) -
     ("setting", "words"),
     [
         ({"IDP_HOST": "0.0.0.0"}, "loopback only"),
-        ({"IDP_ISSUER": "https://id.example.org"}, "issuer:"),
+        ({"IDP_ISSUER": "https://id.example.org"}, "loopback only"),
         ({"IDP_ISSUER": "http://localhost:1"}, "leave it unset"),
         ({"IDP_PORT": "many"}, "IDP_PORT: write a port number"),
     ],
