@@ -72,6 +72,7 @@ class StaticClient:
     """One client of the list, with this mode's defaults filled in."""
 
     client_id: str
+    name: str
     secret: str | None
     auth_method: str
     scopes: frozenset[str]
@@ -93,11 +94,11 @@ class StaticClient:
             raise UnusableClients(f"client {place}: private_key_jwt needs jwks")
         return cls(
             client_id=said["client_id"],
+            name=str(said.get("client_name") or said["client_id"]),
             secret=secret,
             auth_method=method,
             scopes=frozenset(said.get("scope", " ".join(issuer_api.OIDC_SCOPES)).split()),
             facts={
-                "name": said.get("client_name", said["client_id"]),
                 "redirect_uris": said.get("redirect_uris", []),
                 "post_logout_redirect_uris": said.get("post_logout_redirect_uris", []),
                 "grant_types": said.get("grant_types", GRANTS),
@@ -153,7 +154,8 @@ def _register(tx: Session, one: StaticClient, scopes: Mapping[str, str], now: da
         auth_method=one.auth_method,
         secret_hash=digest(one.secret) if one.secret else None,
         now=now,
-        **{"name": one.client_id, **one.facts},
+        name=one.name,
+        **one.facts,
     )
     for name in one.scopes & scopes.keys():
         client.allow_scope(tx, one.client_id, scopes[name])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import requests
 
@@ -68,7 +68,7 @@ class Provider:
         """The real time."""
         return datetime.now(UTC)
 
-    def start(self) -> Provider:
+    def start(self) -> Self:
         """Start the server and wait until it answers."""
         chosen = () if self._server is None else ("--server", self._server)
         argv = [IDP, "run", "--config", self.config, *chosen]
@@ -105,8 +105,10 @@ class Provider:
             self.program.stop()
         self.db.close()
 
-    def __enter__(self) -> Provider:
-        return self if self.program is not None else self.start()
+    def __enter__(self) -> Self:
+        if self.program is None:
+            self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()

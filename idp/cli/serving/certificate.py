@@ -49,7 +49,7 @@ def make(host: str, folder: Path) -> Pair:
     pair = Pair(certificate=folder / "tls.pem", key=folder / "tls.key")
     pair.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with open(os.open(pair.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with os.fdopen(os.open(pair.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(secret)
     return pair
 

@@ -8,7 +8,7 @@ import time
 import click
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server import Server
+from granian.server import MPServer
 
 from idp.settings import Settings
 
@@ -50,8 +50,8 @@ def serve(settings: Settings) -> None:
         time.sleep(pause)
 
 
-def _server(settings: Settings) -> Server:
-    return Server(
+def _server(settings: Settings) -> MPServer:
+    return MPServer(
         TARGET,
         address=settings.host,
         port=settings.port,
