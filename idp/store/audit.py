@@ -9,6 +9,7 @@ from typing import TypedDict
 from sqlalchemy import BigInteger, Index, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import rows
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonObject
 
@@ -78,7 +79,7 @@ def append(
         support_id=support_id,
         detail=detail,
     )
-    tx.add(row)
+    rows.insert(tx, row)
     return row
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, select, update
+from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import rows
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList, JsonObject
 
@@ -58,16 +59,23 @@ def create(
         created_at=now,
         expires_at=expires_at,
     )
-    tx.add(code)
-    tx.flush()
+    rows.insert(tx, code)
     return code
+
+
+# Built once: writing a statement in Python costs more than sending it.
+_CLAIM = (
+    update(Code)
+    .where(Code.code_hash == bindparam("key"), Code.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+    .returning(Code)
+    .execution_options(synchronize_session=False, populate_existing=True)
+)
 
 
 def claim(tx: Session, code_hash: bytes, now: dt.datetime) -> Code | None:
     """Claim a code; of all who try at once, one gets it. Expired ones are claimed too: the caller says why not."""
-    statement = update(Code).where(Code.code_hash == code_hash, Code.used_at.is_(None))
-    options = {"synchronize_session": False, "populate_existing": True}
-    return tx.scalars(statement.values(used_at=now).returning(Code), execution_options=options).one_or_none()
+    return tx.scalars(_CLAIM, {"key": code_hash, "now": now}).one_or_none()
 
 
 def find(tx: Session, code_hash: bytes) -> Code | None:

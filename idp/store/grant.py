@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, ForeignKey, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import rows
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList, JsonObject, ScopeMap
 
@@ -67,8 +68,7 @@ def create(
         created_at=now,
         expires_at=expires_at,
     )
-    tx.add(grant)
-    tx.flush()
+    rows.insert(tx, grant)
     return grant
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, select, update
+from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
+from idp.store import rows
 from idp.store.ids import new_id
 from idp.store.types import Base, ScopeMap
 
@@ -47,17 +48,23 @@ def create(
         created_at=now,
         idle_expires_at=idle_expires_at,
     )
-    tx.add(token)
-    tx.flush()
+    rows.insert(tx, token)
     return token
+
+
+# Built once: writing a statement in Python costs more than sending it.
+_CLAIM = (
+    update(RefreshToken)
+    .where(RefreshToken.token_hash == bindparam("key"), RefreshToken.used_at.is_(None))
+    .values(used_at=bindparam("now"), successor_hash=bindparam("successor"))
+    .returning(RefreshToken)
+    .execution_options(synchronize_session=False, populate_existing=True)
+)
 
 
 def claim(tx: Session, token_hash: bytes, now: dt.datetime, *, successor_hash: bytes) -> RefreshToken | None:
     """Claim a token for its one successor; of all who try at once, one gets it."""
-    statement = update(RefreshToken).where(RefreshToken.token_hash == token_hash, RefreshToken.used_at.is_(None))
-    claimed = statement.values(used_at=now, successor_hash=successor_hash).returning(RefreshToken)
-    options = {"synchronize_session": False, "populate_existing": True}
-    return tx.scalars(claimed, execution_options=options).one_or_none()
+    return tx.scalars(_CLAIM, {"key": token_hash, "now": now, "successor": successor_hash}).one_or_none()
 
 
 def find(tx: Session, token_hash: bytes) -> RefreshToken | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -94,18 +94,22 @@ Held = tuple[str, str, str | None]
 """(role name, role mfa, one scope it grants or None)."""
 
 
+# Built once: asked for each token of a person.
+_OF_ACCOUNT = (
+    select(Role.name, Role.mfa, ApiScope.name)
+    .join(Api, Api.id == Role.api_id)
+    .join(GroupRole, GroupRole.role_id == Role.id)
+    .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
+    .outerjoin(RoleScope, RoleScope.role_id == Role.id)
+    .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
+    .where(GroupMember.account_id == bindparam("account_id"), Api.audience == bindparam("audience"))
+)
+
+
 def of_account(tx: Session, account_id: str, audience: str) -> Sequence[Held]:
     """Return what an account's groups give it at one API, in one statement."""
-    statement = (
-        select(Role.name, Role.mfa, ApiScope.name)
-        .join(Api, Api.id == Role.api_id)
-        .join(GroupRole, GroupRole.role_id == Role.id)
-        .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
-        .outerjoin(RoleScope, RoleScope.role_id == Role.id)
-        .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
-        .where(GroupMember.account_id == account_id, Api.audience == audience)
-    )
-    return [(row[0], row[1], row[2]) for row in tx.execute(statement)]
+    found = tx.execute(_OF_ACCOUNT, {"account_id": account_id, "audience": audience})
+    return [(row[0], row[1], row[2]) for row in found]
 
 
 def of_client(tx: Session, client_id: str, audience: str) -> Sequence[Held]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import cache
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, bindparam, exists, literal_column, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -13,7 +14,7 @@ from idp.store.account import Account
 from idp.store.client import Client
 from idp.store.grant import Grant
 from idp.store.session import BrowserSession
-from idp.store.types import Base
+from idp.store.types import Base, UtcDateTime
 
 
 class RevokedToken(Base):
@@ -37,36 +38,44 @@ def is_live(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> bool
 
     A row that is missing ends it as well: what we cannot find we do not vouch for.
     """
-    issued_at = claims.get("iat")
-    jti = claims.get("jti")
+    issued_at, jti = claims.get("iat"), claims.get("jti")
     if not isinstance(jti, str) or not isinstance(issued_at, int | float):
         return False
-    issued = dt.datetime.fromtimestamp(issued_at, dt.UTC)
+    asked = {
+        "asked_jti": jti,
+        "asked_client": str(claims.get("client_id")),
+        "asked_issued": dt.datetime.fromtimestamp(issued_at, dt.UTC),
+        "asked_now": now,
+        "asked_grant": str(claims.get("grant_id")),
+        "asked_account": str(claims.get("sub")),
+        "asked_session": str(claims.get("sid")),
+    }
+    statement = _question(person="grant_id" in claims, session="sid" in claims)
+    return tx.connection().scalar(statement, asked) is not None
+
+
+@cache
+def _question(*, person: bool, session: bool) -> Select[int]:
+    """Build the statement for one shape of token. Built once: it is asked at each introspection and userinfo."""
+    issued = bindparam("asked_issued", type_=UtcDateTime())
+    now = bindparam("asked_now", type_=UtcDateTime())
     conditions: list[ColumnElement[bool]] = [
-        ~exists().where(RevokedToken.jti == jti),
+        ~exists().where(RevokedToken.jti == bindparam("asked_jti")),
         exists().where(
-            Client.client_id == str(claims.get("client_id")),
+            Client.client_id == bindparam("asked_client"),
             Client.disabled_at.is_(None),
             or_(Client.not_before.is_(None), Client.not_before <= issued),
         ),
     ]
-    if "grant_id" in claims:
-        conditions += _person(claims, issued, now)
-    if "sid" in claims:
-        conditions.append(exists().where(BrowserSession.id == str(claims["sid"]), BrowserSession.ended_at.is_(None)))
-    return tx.scalar(select(1).where(*conditions)) is not None
-
-
-def _person(claims: Mapping[str, object], issued: dt.datetime, now: dt.datetime) -> list[ColumnElement[bool]]:
-    return [
-        exists().where(
-            Grant.id == str(claims["grant_id"]),
-            Grant.revoked_at.is_(None),
-            Grant.expires_at > now,
-        ),
-        exists().where(
-            Account.id == str(claims.get("sub")),
+    if person:
+        grant = (Grant.id == bindparam("asked_grant"), Grant.revoked_at.is_(None), Grant.expires_at > now)
+        account = (
+            Account.id == bindparam("asked_account"),
             Account.disabled_at.is_(None),
             or_(Account.not_before.is_(None), Account.not_before <= issued),
-        ),
-    ]
+        )
+        conditions += [exists().where(*grant), exists().where(*account)]
+    if session:
+        still_open = BrowserSession.ended_at.is_(None)
+        conditions.append(exists().where(BrowserSession.id == bindparam("asked_session"), still_open))
+    return select(literal_column("1", Integer)).where(*conditions)
