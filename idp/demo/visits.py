@@ -21,6 +21,14 @@ class Answer:
     good: bool
     words: str
     body: str = ""
+    later: bool = False
+
+    @property
+    def mood(self) -> str:
+        """The colour of its mark, which the words beside it say too."""
+        if self.later:
+            return "warn"
+        return "good" if self.good else "bad"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -77,12 +77,6 @@ def gallery() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, from the npm packages of the suite."""
-    return (ROOT / "tests/interop/node_modules/axe-core/axe.min.js").read_text()
-
-
-@pytest.fixture(scope="session")
 def shots(artifacts: Path) -> Path:
     """Where pictures are kept, to be looked at."""
     folder = artifacts / "look"

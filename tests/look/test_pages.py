@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext
 from playwright.sync_api import Page as Tab
 
+from tests.look.checks import AXE, INLINE, SIDEWAYS, SMALL_TARGETS, VIOLATIONS
 from tests.look.gallery import PAGES, Page
 
 WIDTHS = (320, 460, 1280)
@@ -20,19 +21,6 @@ VIEWS: tuple[tuple[str, int, Any], ...] = (
     ("rtl", 320, "dark"),
 )
 EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-# What a finger must hit: links inside a sentence are exempt (WCAG 2.5.8), all else is 44 px high.
-SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), summary")]
-  .filter(it => it.checkVisibility() && !(it.matches("a") && getComputedStyle(it).display === "inline"))
-  .filter(it => it.getBoundingClientRect().height < 44)
-  .map(it => `${it.tagName} ${it.id} ${it.getBoundingClientRect().height}`)"""
-SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-INLINE = """() => document.querySelectorAll("[style], style, script, [onclick], [onload], [onsubmit]").length"""
-VIOLATIONS = """async () => {
-  const kinds = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const found = (await axe.run({runOnly: kinds})).violations;
-  return found.map(one => `${one.id}: ${one.nodes.map(it => it.html + " " + it.failureSummary).join(" | ")}`);
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +68,11 @@ def test_gives_every_finger_a_target_of_44_pixels(tab: Tab, gallery: str, page: 
 
 @EACH_PAGE
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_has_no_violation_that_axe_can_find(tab: Tab, gallery: str, axe: str, page: Page, scheme: Any) -> None:
+def test_has_no_violation_that_axe_can_find(tab: Tab, gallery: str, page: Page, scheme: Any) -> None:
     tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     tab.set_viewport_size({"width": 320, "height": 800})
     tab.goto(f"{gallery}/page/{page.name}/ltr")
-    tab.add_script_tag(content=axe)
+    tab.add_script_tag(path=AXE)
     assert tab.evaluate(VIOLATIONS) == []
 
 
