@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import click
 
-from idp.cli.serving import gunicorn, metrics
+from idp.cli import db
+from idp.cli.key import told
 from idp.cli.serving import granian as fast
+from idp.cli.serving import gunicorn, metrics
+from idp.cli.serving.tls import Unusable
 from idp.settings import Settings, SettingsError
 from idp.store import migrate
-from idp.store.database import Database
+from idp.store.sealed import load_master_key
 
 SERVERS = ("granian", "gunicorn")
 
@@ -37,21 +46,49 @@ def serve(settings: Settings, *, config: Path | None = None, server: str | None 
     if chosen == "granian" and settings.front == "tls":
         # granian reads a certificate once: a renewal would need a restart.
         raise click.UsageError("granian does not end TLS here: use gunicorn, or set front to proxy")
+    # Until the server listens to signals itself: a stop tidies up whenever it comes.
+    signal.signal(signal.SIGTERM, _stop)
     _upgrade(settings)
+    _try_port(settings)
     _hand_over(settings, config)
-    with metrics.exposed(settings.metrics_port):
+    with metrics.exposed(settings.metrics_port), _in_words():
         if chosen == "granian":
             fast.serve(settings)
         else:
             gunicorn.serve(settings)
 
 
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
 def _upgrade(settings: Settings) -> None:
-    database = Database.open(settings.database_url)
-    try:
+    # What would stop every worker is told here, once and in words.
+    with db.opened(settings) as database:
         migrate.upgrade(database.engine)
-    finally:
-        database.close()
+    with told():
+        load_master_key(settings.master_key_file)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
+    except Unusable as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _try_port(settings: Settings) -> None:
+    # Workers of granian share their port, and would share it with another provider's.
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.host, settings.port))
+            probe.listen()
+    except OSError as error:
+        where = f"{settings.host} port {settings.port}"
+        raise click.ClickException(f"host, port: cannot listen on {where} ({error.strerror})") from None
 
 
 def _hand_over(settings: Settings, config: Path | None) -> None:

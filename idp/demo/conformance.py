@@ -6,18 +6,19 @@ The secrets here are known to everybody, so this mode listens on loopback only (
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from idp.accounts.passwords import Passwords
-from idp.clients import issuer_api
+from idp.clients import issuer_api, registration
+from idp.clients.client import AUTHORIZATION_CODE, BASIC, POST, REFRESH_TOKEN
+from idp.clients.registration import Registration
 from idp.settings import Settings
 from idp.store import account, api, client, migrate
 from idp.store.database import Database, Session
-from idp.store.digests import digest
 
 USERNAME, PASSWORD = "alice", "alice-password"
 EMAIL = "alice@example.com"
@@ -47,20 +48,31 @@ CLAIMS: dict[str, Any] = {
         "country": "United Kingdom",
     },
 }
-MEMBERS = {
+KINDS: Mapping[str, type] = {
     "client_id": str,
     "client_secret": str,
     "client_name": str,
     "redirect_uris": list,
     "post_logout_redirect_uris": list,
     "grant_types": list,
-    "response_types": list,
     "token_endpoint_auth_method": str,
+    "application_type": str,
+    "id_token_signed_response_alg": str,
     "jwks": dict,
     "scope": str,
     "require_pkce": bool,
 }
-GRANTS = ["authorization_code", "refresh_token"]
+SECRET_METHODS = frozenset({BASIC, POST})
+IN_WORDS = {str: "a text", list: "a list of texts", dict: "an object", bool: "true or false"}
+# What the registration rules call differently from RFC 7591.
+PUBLIC_NAMES = {
+    "name": "client_name",
+    "auth_method": "token_endpoint_auth_method",
+    "id_token_alg": "id_token_signed_response_alg",
+    "secret": "client_secret",
+}
+GRANTS = (AUTHORIZATION_CODE, REFRESH_TOKEN)
+SCOPE = " ".join(issuer_api.OIDC_SCOPES)
 
 
 class UnusableClients(Exception):
@@ -71,42 +83,60 @@ class UnusableClients(Exception):
 class StaticClient:
     """One client of the list, with this mode's defaults filled in."""
 
-    client_id: str
-    name: str
-    secret: str | None
-    auth_method: str
+    place: int
+    registration: Registration
     scopes: frozenset[str]
-    facts: Mapping[str, object]
 
     @classmethod
     def parse(cls, place: int, said: object) -> StaticClient:
-        """Read one entry (members named as in RFC 7591 section 2)."""
+        """Read one entry: members as in RFC 7591 section 2, unknown ones ignored as there."""
         if not isinstance(said, dict) or not said.get("client_id"):
-            raise UnusableClients(f"client {place}: an object with a client_id is needed")
-        for name, value in said.items():
-            if not isinstance(value, MEMBERS.get(name, object)):
-                raise UnusableClients(f"client {place}: {name} is not a {MEMBERS[name].__name__}")
-        secret = said.get("client_secret")
-        method = said.get("token_endpoint_auth_method", "client_secret_basic" if secret else "none")
-        if method.startswith("client_secret") and not secret:
-            raise UnusableClients(f"client {place}: {method} needs a client_secret")
-        if method == "private_key_jwt" and not said.get("jwks"):
-            raise UnusableClients(f"client {place}: private_key_jwt needs jwks")
-        return cls(
-            client_id=said["client_id"],
-            name=str(said.get("client_name") or said["client_id"]),
-            secret=secret,
-            auth_method=method,
-            scopes=frozenset(said.get("scope", " ".join(issuer_api.OIDC_SCOPES)).split()),
-            facts={
-                "redirect_uris": said.get("redirect_uris", []),
-                "post_logout_redirect_uris": said.get("post_logout_redirect_uris", []),
-                "grant_types": said.get("grant_types", GRANTS),
-                "require_pkce": said.get("require_pkce", False),
-                "jwks": said.get("jwks"),
-                "require_consent": False,
-            },
-        )
+            raise UnusableClients(f"client {place}: write an object with a client_id")
+        said = {name: value for name, value in said.items() if value is not None}
+        for name, kind in KINDS.items():
+            if name in said and not _is(kind, said[name]):
+                raise UnusableClients(f"client {place}: {name}: write {IN_WORDS[kind]}")
+        wanted = _registration(said)
+        wrong = [*registration.problems(wanted), *_secret(wanted)]
+        if wrong:
+            raise UnusableClients("\n".join(f"client {place}: {_named(each)}" for each in wrong))
+        return cls(place=place, registration=wanted, scopes=frozenset(said.get("scope", SCOPE).split()))
+
+
+def _is(kind: type, value: object) -> bool:
+    if isinstance(value, list):
+        return kind is list and all(isinstance(each, str) for each in value)
+    return isinstance(value, kind)
+
+
+def _registration(said: Mapping[str, Any]) -> Registration:
+    return Registration(
+        client_id=said["client_id"],
+        name=said.get("client_name", said["client_id"]),
+        # RFC 7591 section 2: the method of a client that names none.
+        auth_method=said.get("token_endpoint_auth_method", BASIC),
+        grant_types=tuple(said.get("grant_types", GRANTS)),
+        redirect_uris=tuple(said.get("redirect_uris", ())),
+        post_logout_redirect_uris=tuple(said.get("post_logout_redirect_uris", ())),
+        application_type=said.get("application_type", "web"),
+        require_pkce=said.get("require_pkce", False),
+        require_consent=False,
+        jwks=said.get("jwks"),
+        id_token_alg=said.get("id_token_signed_response_alg", "RS256"),
+        secret=said.get("client_secret") if said.get("token_endpoint_auth_method", BASIC) in SECRET_METHODS else None,
+        any_secret=True,
+    )
+
+
+def _secret(wanted: Registration) -> Iterator[str]:
+    # Elsewhere a missing secret is made; here nobody would learn it.
+    if wanted.has_secret and not wanted.secret:
+        yield f"client_secret: {wanted.auth_method} needs one"
+
+
+def _named(problem: str) -> str:
+    name, colon, words = problem.partition(":")
+    return f"{PUBLIC_NAMES.get(name, name)}{colon}{words}"
 
 
 def read_clients(file: Path | None) -> tuple[StaticClient, ...]:
@@ -117,10 +147,13 @@ def read_clients(file: Path | None) -> tuple[StaticClient, ...]:
         said = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
         raise UnusableClients(f"{file}: this is no readable JSON file") from None
-    entries: Sequence[object] = said.get("clients", []) if isinstance(said, dict) else said
+    entries = said.get("clients") if isinstance(said, dict) else said
     if not isinstance(entries, list):
-        raise UnusableClients(f"{file}: a list of clients is needed")
-    return tuple(StaticClient.parse(place, entry) for place, entry in enumerate(entries, start=1))
+        raise UnusableClients(f"{file}: write a list of clients")
+    clients = tuple(StaticClient.parse(place, entry) for place, entry in enumerate(entries, start=1))
+    if len({one.registration.client_id for one in clients}) < len(clients):
+        raise UnusableClients(f"{file}: each client_id stands once")
+    return clients
 
 
 def seed(settings: Settings, clients: Sequence[StaticClient], now: datetime) -> None:
@@ -148,14 +181,6 @@ def seed(settings: Settings, clients: Sequence[StaticClient], now: datetime) -> 
 
 
 def _register(tx: Session, one: StaticClient, scopes: Mapping[str, str], now: datetime) -> None:
-    client.create(
-        tx,
-        client_id=one.client_id,
-        auth_method=one.auth_method,
-        secret_hash=digest(one.secret) if one.secret else None,
-        now=now,
-        name=one.name,
-        **one.facts,
-    )
+    registration.register(tx, one.registration, now)
     for name in one.scopes & scopes.keys():
-        client.allow_scope(tx, one.client_id, scopes[name])
+        client.allow_scope(tx, one.registration.client_id, scopes[name])

@@ -56,6 +56,8 @@ def _serving(settings: Settings) -> Iterator[str]:
         path = getattr(settings, field)
         if path is not None and not path.is_file():
             yield f"{field}: there is no such file"
+    if settings.metrics_port and settings.metrics_port == settings.port:
+        yield "metrics_port: this is the port of the provider itself; choose another, or 0 for none"
     if not settings.database_url.startswith(BACKENDS):
         yield "database_url: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 

@@ -29,6 +29,7 @@ class Duty:
     every: timedelta
     run: Callable[[datetime], object]
     due: datetime | None = field(default=None)
+    failing: bool = field(default=False)
 
     def turn(self, now: datetime) -> None:
         """Do it if it is due; a failure waits for the next turn."""
@@ -38,7 +39,14 @@ class Duty:
         try:
             self.run(now)
         except Exception as trouble:  # noqa: BLE001 - the thread must outlive a store that is away
-            log.warning("housekeeping.failed", duty=self.name, trouble=type(trouble).__name__)
+            # Said once, not every second for as long as the store is away.
+            if not self.failing:
+                log.warning("housekeeping.failed", duty=self.name, trouble=type(trouble).__name__)
+            self.failing = True
+        else:
+            if self.failing:
+                log.info("housekeeping.recovered", duty=self.name)
+            self.failing = False
 
 
 class Housekeeper:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 VALID = timedelta(days=30)
+MADE_BY = "Gatehouse, self-signed for loopback"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class Pair:
 def make(host: str, folder: Path) -> Pair:
     """Write a self-signed certificate for `host` and loopback into `folder`; clients trust the file itself."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
+    attributes = {NameOID.COMMON_NAME: host[:64], NameOID.ORGANIZATION_NAME: MADE_BY}
+    name = x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items()])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -52,6 +54,16 @@ def make(host: str, folder: Path) -> Pair:
     with os.fdopen(os.open(pair.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(secret)
     return pair
+
+
+def is_ours(file: Path) -> bool:
+    """Say whether a file holds one certificate that `make` wrote, perhaps for another run, and nothing else."""
+    try:
+        found = x509.load_pem_x509_certificates(file.read_bytes())
+    except ValueError:
+        return False
+    made_by = [name.value for each in found for name in each.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    return len(found) == 1 and made_by == [MADE_BY]
 
 
 def _names(host: str) -> list[x509.GeneralName]:

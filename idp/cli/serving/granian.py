@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
-import click
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.server import MPServer
+from granian.server import Server
+from granian.server.common import AbstractServer
 
 from idp.settings import Settings
+from idp.web import logs
 
 TARGET = "idp.wsgi:app"
 
@@ -18,13 +20,15 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 CALM = 30.0  # seconds without trouble after which the pause is short again
 
 # granian copies the environment into every request's environ: a short one is faster and shows less.
-KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "REQUESTS_CA_BUNDLE")
+# Ours, the runtime's, and libpq's: its certificates and password files have no other way in.
+KEPT_FAMILIES = ("IDP_", "PROMETHEUS_", "PYTHON", "COVERAGE_", "SSL_CERT_", "LD_", "PG")
 
 
 def trim_environment() -> None:
     """Forget every variable that neither the product nor its runtime reads."""
     for name in list(os.environ):
-        if name not in KEPT and not name.startswith(("IDP_", "PROMETHEUS_", "PYTHON", "COVERAGE_")):
+        if name not in KEPT and not name.startswith(KEPT_FAMILIES):
             del os.environ[name]
 
 
@@ -35,23 +39,47 @@ def serve(settings: Settings) -> None:
     provider, so it starts again, after a pause that grows while it keeps happening.
     """
     trim_environment()
-    pause = SHORTEST_PAUSE
+    logs.configure(settings.log_level)
+    pause, server = SHORTEST_PAUSE, _server(settings)
     while True:
-        server, began = _server(settings), time.monotonic()
-        try:
-            server.serve()
-        except SystemExit:
-            if server.interrupt_signal:
-                raise
+        began = time.monotonic()
+        _run(server)
+        pause = SHORTEST_PAUSE if time.monotonic() - began > CALM else min(pause * 2, LONGEST_PAUSE)
+        if not server.interrupt_signal:
+            logs.log.error("server.workers_died", again_in=pause)
+            # The signal handlers of the server that ended still stand: a stop during the pause is heard.
+            server.main_loop_interrupt.clear()
+            server.main_loop_interrupt.wait(pause)
         if server.interrupt_signal:
             return
-        pause = SHORTEST_PAUSE if time.monotonic() - began > CALM else min(pause * 2, LONGEST_PAUSE)
-        click.echo("workers died in quick succession; starting them again", err=True)
-        time.sleep(pause)
+        server = _after(server, settings)
 
 
-def _server(settings: Settings) -> MPServer:
-    return MPServer(
+def _run(server: AbstractServer[Any]) -> None:
+    try:
+        server.serve()
+    except SystemExit:
+        if server.interrupt_signal:
+            raise
+    except RuntimeError as trouble:
+        # granian's word for a socket it cannot have: free a moment ago, so likely free in a moment.
+        logs.log.error("server.cannot_listen", trouble=str(trouble))
+
+
+def _after(ended: AbstractServer[Any], settings: Settings) -> AbstractServer[Any]:
+    """Return the next server, which also ends by a signal that only the last one heard."""
+    server = _server(settings)
+
+    def inherit() -> None:
+        if ended.interrupt_signal:
+            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    server.on_startup(inherit)
+    return server
+
+
+def _server(settings: Settings) -> AbstractServer[Any]:
+    return Server(
         TARGET,
         address=settings.host,
         port=settings.port,

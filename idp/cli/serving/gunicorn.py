@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import os
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from idp.cli.serving.tls import ReloadingContext
 from idp.settings import Settings
+from idp.web import logs
 
 TARGET = "idp.wsgi"
+
+
+class Log(Logger):  # type: ignore[misc]
+    """What gunicorn says goes the way of every other event: JSON, and masked, for it quotes requests."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the writing to the root logger."""
+        super().setup(cfg)
+        self.error_log.propagate = True
 
 
 class Gunicorn(BaseApplication):  # type: ignore[misc]
@@ -49,7 +62,8 @@ def options(settings: Settings) -> dict[str, Any]:
         "forwarded_allow_ips": "",
         "header_map": "drop",  # X_Forwarded_For must not pass for X-Forwarded-For
         "accesslog": None,
-        "errorlog": "-",
+        "errorlog": None,
+        "logger_class": Log,
         "loglevel": settings.log_level if settings.log_level != "info" else "warning",
         "control_socket_disable": True,
     }
@@ -72,4 +86,13 @@ def _always(current: Callable[[], ssl.SSLContext]) -> Callable[[Any, Any], ssl.S
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
-    Gunicorn(options(settings)).run()
+    logs.configure(settings.log_level)
+    master = os.getpid()
+    try:
+        Gunicorn(options(settings)).run()
+    except SystemExit as ended:
+        if os.getpid() != master:
+            # Workers are forked below this line and unwind through it: what our callers tidy up is the master's.
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else 1)
+        raise

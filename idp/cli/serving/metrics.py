@@ -5,23 +5,39 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 
+from idp.web import logs
+
 MULTIPROCESS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+LOOK_AGAIN = 0.5  # seconds
 
 
 def _serve(port: int, parent: int) -> None:
     from prometheus_client import CollectorRegistry, multiprocess, start_http_server  # noqa: PLC0415
 
+    # Ctrl-C reaches every process of a terminal; this one ends with its parent, after the last answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure()
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    start_http_server(port, addr="127.0.0.1", registry=registry)
+    listening = told = False
     while os.getppid() == parent:
-        time.sleep(0.5)
+        if not listening:
+            try:
+                start_http_server(port, addr="127.0.0.1", registry=registry)
+                listening = True
+            except OSError as trouble:
+                # Whoever holds the port may be the provider of before: try until it is gone, say so once.
+                if not told:
+                    logs.log.warning("metrics.unavailable", port=port, trouble=trouble.strerror, setting="metrics_port")
+                told = True
+        time.sleep(LOOK_AGAIN)
 
 
 @contextmanager
@@ -29,7 +45,7 @@ def exposed(port: int) -> Iterator[None]:
     """Let workers started inside write their counters, and serve the sum on `port`; 0 serves none.
 
     A process of its own rather than a thread: servers fork their workers, and a fork beside a
-    running thread may copy a held lock.
+    running thread may copy a held lock. A port that is taken costs the metrics, never the provider.
     """
     directory = tempfile.mkdtemp(prefix="gatehouse-metrics-")
     os.environ[MULTIPROCESS_DIRECTORY] = directory

@@ -10,6 +10,10 @@ from pathlib import Path
 CIPHERS = "ECDHE+AESGCM"
 
 
+class Unusable(Exception):
+    """The certificate or its key cannot be used."""
+
+
 class ReloadingContext:
     """A server context that is built once and again whenever a file of it changes.
 
@@ -23,8 +27,12 @@ class ReloadingContext:
         self._certificate = certificate
         self._key = key
         self._lock = threading.Lock()
-        self._stamp = self._read_stamp()
-        self._context = self._build()
+        try:
+            self._stamp, self._context = self._read_stamp(), self._build()
+        except (OSError, ssl.SSLError):
+            raise Unusable(
+                "tls_certificate and tls_key: not a PEM chain and its own key, without a passphrase"
+            ) from None
 
     def current(self) -> ssl.SSLContext:
         """The context of the files as they are now."""
@@ -46,5 +54,10 @@ class ReloadingContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(CIPHERS)
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.load_cert_chain(self._certificate, self._key)
+        context.load_cert_chain(self._certificate, self._key, password=_no_passphrase)
         return context
+
+
+def _no_passphrase() -> str:
+    # OpenSSL would ask at the terminal, and the server wait for an answer that nobody gives.
+    return ""
