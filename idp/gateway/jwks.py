@@ -99,14 +99,20 @@ class KeySource:
         try:
             self._take(self._keys())
         except (FetchError, JoseError) as wrong:
-            self._failures += 1
-            self.failing = True
-            self._uri = self._config.jwks.uri
             self._log.event("jwks.kept", issuer=self._config.name, reason=wrong.reason, age=self._rounded_age())
-            return False
+            return self._failed()
+        except Exception as fault:  # noqa: BLE001 - the thread must live: without it keys would silently grow old
+            self._log.event("jwks.fault", issuer=self._config.name, kind=type(fault).__name__)
+            return self._failed()
         self._failures = 0
         self.failing = False
         return True
+
+    def _failed(self) -> bool:
+        self._failures += 1
+        self.failing = True
+        self._uri = self._config.jwks.uri  # the address itself may be what has changed
+        return False
 
     def pause(self) -> float:
         """Seconds until the next fetch: ahead of the interval when all is well, the cooldown when it is not."""
@@ -125,11 +131,9 @@ class KeySource:
             with self._turn:
                 asked, self._asked = self._asked, []
             self._wake.clear()
-            try:
-                self.refresh()
-            finally:
-                for each in asked:
-                    each.set_result(None)
+            self.refresh()
+            for each in asked:
+                each.set_result(None)
             if not self._asked:
                 self._wake.wait(self.pause())
 

@@ -148,6 +148,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._raw.clear()
             self._framed = self.dated = False
             return
+        if sum(len(name) + len(value) for name, value in self._raw) > _HEAD:
+            raise UpstreamError("upstream header is too long")
         self._keep_alive = self._parser.should_keep_alive()
         nominated = self._nominated
         self.headers = [each for each in self._raw if each[0] not in nominated] if nominated else self._raw
