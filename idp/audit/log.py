@@ -55,6 +55,8 @@ def readable(text: str) -> str:
     Done when the row enters, so that every reader of it is safe: one event stays one record.
     """
     cut = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    if cut.isprintable():
+        return cut  # nearly every text: nothing in it to escape
     return "".join(_escaped(letter) if unicodedata.category(letter) in UNSEEN else letter for letter in cut)
 
 

@@ -9,7 +9,7 @@ from idp.endpoints.token import person, target
 from idp.endpoints.token.grant import Grant
 from idp.protocol import pkce
 from idp.protocol.errors import InvalidGrant
-from idp.store import code, grant, refresh_token
+from idp.store import code, grant, refresh_token, standing
 from idp.store.digests import digest, new_secret
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class AuthorizationCode(Grant):
             raise InvalidGrant("code is unknown")
         self.grant_id = claimed.grant_id
         self._check(claimed)
-        held = person.standing(tx, claimed.grant_id, self.caller, _scopes(tx, claimed), self.now)
+        found = standing.of_grant(tx, claimed.grant_id)
+        held = person.check(found, self.caller, found.grant.scopes if found else {}, self.now)
         bought = person.award(
             tx,
             held,
@@ -78,8 +79,3 @@ class AuthorizationCode(Grant):
         self.grant_id, self.alarm = used.grant_id, "code.reused"
         grant.revoke(tx, used.grant_id, self.now, reason="code reused")
         raise InvalidGrant("code was used before")
-
-
-def _scopes(tx: Session, claimed: Code) -> dict[str, list[str]]:
-    held = grant.find(tx, claimed.grant_id)
-    return held.scopes if held is not None else {}

@@ -13,7 +13,6 @@ from idp.protocol import claims
 from idp.protocol.claims import ClaimsRequest
 from idp.protocol.errors import InvalidGrant
 from idp.protocol.scope import OFFLINE, OPENID
-from idp.store import account, consent, grant, session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from idp.clients.client import Client
     from idp.protocol.params import TokenRequest
     from idp.protocol.scope import Scopes
+    from idp.store import standing
     from idp.store.account import Account
     from idp.store.database import Session
     from idp.store.grant import Grant
@@ -36,27 +36,24 @@ class Standing:
     scopes: Scopes
 
 
-def standing(tx: Session, grant_id: str, client: Client, scopes: Scopes, now: datetime) -> Standing:
+def check(held: standing.Standing | None, client: Client, scopes: Scopes, now: datetime) -> Standing:
     """Refuse a grant that anything has ended since: its own end, the account's, the session's, the consent's."""
-    held = grant.find_for_update(tx, grant_id)
-    if held is None or held.client_id != client.client_id:
+    if held is None or held.grant.client_id != client.client_id:
         raise InvalidGrant("the grant is not this client's")
-    if not held.live(now):
+    if not held.grant.live(now):
         raise InvalidGrant("the grant has ended")
-    owner = account.find(tx, held.account_id)
-    if owner is None or owner.disabled_at is not None:
+    if held.account.disabled_at is not None:
         raise InvalidGrant("the account is closed")
-    if owner.not_before is not None and held.created_at < owner.not_before:
+    if held.account.not_before is not None and held.grant.created_at < held.account.not_before:
         raise InvalidGrant("the account has changed since")
-    opened = session.find(tx, held.session_id) if held.session_id is not None else None
-    if opened is not None and opened.ended_at is not None:
+    if held.session_ended_at is not None:
         raise InvalidGrant("the session has ended")
-    if client.require_consent and not consent.remembered(tx, owner.id, client.client_id):
+    if client.require_consent and not held.consented:
         raise InvalidGrant("consent was taken back")
     left = target.limit(scopes, client.scopes)
     if not left:
         raise InvalidGrant("nothing of the grant is left")
-    return Standing(grant=held, account=owner, scopes=left)
+    return Standing(grant=held.grant, account=held.account, scopes=left)
 
 
 def award(

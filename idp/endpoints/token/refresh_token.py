@@ -16,7 +16,7 @@ from idp.clients.client import REFRESH_TOKEN
 from idp.endpoints.token import person
 from idp.endpoints.token.grant import Grant
 from idp.protocol.errors import InvalidGrant
-from idp.store import grant, refresh_token
+from idp.store import grant, refresh_token, standing
 from idp.store.digests import digest
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ class RefreshToken(Grant):
     GRANT_TYPE: ClassVar[str] = REFRESH_TOKEN
     EVENT: ClassVar[str] = "token.refreshed"
 
+    ground: standing.Standing  # what the grant rests on, as authorize() found it
+
     def authorize(self, tx: Session) -> Award:
         """Look, decide, then claim: a request for too much must not cost the family its token."""
         presented = self.form.require("refresh_token")
         token_hash = digest(presented)
-        row = refresh_token.find(tx, token_hash)
-        if row is None:
+        found = standing.of_refresh_token(tx, token_hash)
+        if found is None:
             raise InvalidGrant("refresh token is unknown")
+        row, self.ground = found
         self.grant_id = row.grant_id
         # RFC 6749 section 10.4: bound to the client it was issued to.
         if row.client_id != self.caller.client_id:
@@ -84,7 +87,7 @@ class RefreshToken(Grant):
     def _buy(self, tx: Session, row: Row, following: str) -> Award:
         if self.now >= row.idle_expires_at:
             raise InvalidGrant("refresh token has expired")
-        held = person.standing(tx, row.grant_id, self.caller, row.scopes, self.now)
+        held = person.check(self.ground, self.caller, row.scopes, self.now)
         # The first audience is the one of the answer before: a refresh that names none continues with it.
         preferred = [next(iter(row.scopes))]
         return person.award(
