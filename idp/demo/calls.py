@@ -46,7 +46,8 @@ class Calls:
     def greet(self, visit: Visit) -> None:
         """Learn the name to greet by: userinfo has it, the ID token of a code flow does not (Core section 5.4)."""
         visit.tokens, visit.profile_token, said = self._party.profile(_tokens(visit))
-        visit.name = str(said.json().get("name", "")) if said.ok else ""
+        person = said.json() if said.ok else {}
+        visit.name = str(person.get("name") or person.get("preferred_username", ""))
 
     def profile(self, visit: Visit) -> None:
         """Ask userinfo who this is."""

@@ -19,7 +19,7 @@ ID_TOKEN = {
     "auth_time": "When you proved who you are.",
     "nonce": "Random words this app sent along. They tie the answer to this very sign-in.",
     "acr": "How sure Gatehouse is: aal1 is a password, aal2 a second step as well.",
-    "amr": "What you proved it with: pwd is a password, otp a code of your app.",
+    "amr": "What you proved it with: pwd is a password, otp a code of your app, mfa that it took both.",
     "at_hash": "Ties this token to the access token that came with it.",
     "azp": "Which app asked for it.",
     "sid": "The session it belongs to. Signing out ends all of it.",
