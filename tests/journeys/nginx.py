@@ -1,38 +1,24 @@
-"""The inside of nginx's http block for the journey: every call to the API is first asked about at the gateway."""
+"""The snippet of docs/deploy/nginx, with the addresses of this line in place of its examples."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.journeys.line import Line
 
-IDENTITY = ("Subject", "Client", "Scopes", "Roles")
+SNIPPET = Path(__file__).resolve().parents[2] / "docs" / "deploy" / "nginx" / "gatehouse.conf"
 
 
 def inside(line: Line) -> str:
-    """Return the configuration."""
+    """Return what goes into nginx's http block."""
     places = line.facts.places
-    learn = "\n".join(
-        f"      auth_request_set $auth_{name.lower()} $upstream_http_x_auth_{name.lower()};" for name in IDENTITY
-    )
-    tell = "\n".join(f"      proxy_set_header X-Auth-{name} $auth_{name.lower()};" for name in IDENTITY)
-    return f"""
-  server {{
-    listen 127.0.0.1:{places.gateway};
-    location = /_gatehouse {{
-      internal;
-      proxy_pass http://127.0.0.1:{line.gateway_port}/.gatehouse/auth;
-      proxy_pass_request_body off;
-      proxy_set_header Content-Length "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Original-Method $request_method;
-      proxy_set_header X-Original-URI $request_uri;
-      proxy_set_header X-Forwarded-For $remote_addr;
-    }}
-    location / {{
-      auth_request /_gatehouse;
-{learn}
-      proxy_pass http://127.0.0.1:{places.api};
-      proxy_set_header Authorization "";
-{tell}
-    }}
-  }}
-"""
+    text = SNIPPET.read_text("utf-8")
+    for example, here in (
+        ("unix:/run/gatehouse/gateway.sock", f"127.0.0.1:{line.gateway_port}"),
+        ("127.0.0.1:8090", f"127.0.0.1:{places.api}"),
+        ("127.0.0.1:8088", f"127.0.0.1:{places.gateway}"),
+        ("server_name api.example", "server_name 127.0.0.1"),
+    ):
+        assert example in text, "the snippet no longer says what the journey adapts"
+        text = text.replace(example, here)
+    return text
