@@ -27,6 +27,7 @@ from idp.web.client_address import ClientAddress
 from idp.web.provider import Provider
 from idp.web.server import AuthorizationServer
 from idp.web.services import EXTENSION, Services
+from idp.web.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,4 +136,5 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
         server=server,
         audit=AuditLog(clock),
         client_address=ClientAddress(settings.trusted_proxies, settings.client_address_header),
+        tally=Tally(),
     )

@@ -58,6 +58,7 @@ class Housekeeper:
         self._duties = (
             Duty("seal the audit", timedelta(0), sealer.run),
             Duty("keep keys fresh", min(KEYS_EVERY, services.settings.publish_lead / 2), services.keyring.ensure),
+            Duty("tell what was issued", timedelta(0), services.tally.tell),
             Duty("forget what is over", PRUNE_EVERY, lambda now: prune.prune(services.db, now)),
         )
         self._ended = threading.Event()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from idp.store.sealed import Sealer
     from idp.web.client_address import ClientAddress
     from idp.web.server import AuthorizationServer
+    from idp.web.tally import Tally
 
 EXTENSION = "idp"
 
@@ -48,6 +49,7 @@ class Services:
     server: AuthorizationServer
     audit: AuditLog
     client_address: ClientAddress
+    tally: Tally
 
 
 def services() -> Services:

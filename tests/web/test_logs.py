@@ -86,6 +86,21 @@ def test_ids_are_told(stream):
     assert (record["client_id"], record["account_id"]) == ("web-app", "01a20a5a-d594-7e79-bd31-7c77d345934b")
 
 
+def test_stateless_tokens_are_told_together(http, service, services, clock, stream):
+    for _ in range(3):
+        http.post("/token", data={"grant_type": "client_credentials"}, headers=service.basic)
+    services.tally.tell(clock())
+    services.tally.tell(clock())
+    (record,) = records(stream)
+    told = {name: record[name] for name in ("event", "client_id", "audience", "count")}
+    assert told == {
+        "event": "tokens.issued",
+        "client_id": "service",
+        "audience": "https://orders.example",
+        "count": 3,
+    }
+
+
 @pytest.mark.attack("LO1")
 def test_a_whole_sign_in_leaves_no_secret_in_the_log(browser, web_app, alice, stream):
     code = browser.code(web_app, alice, scope="openid offline_access", prompt="consent")

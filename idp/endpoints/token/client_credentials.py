@@ -24,8 +24,10 @@ class ClientCredentials(Grant):
     EVENT: ClassVar[str] = "client_credentials.used"
 
     def settle(self) -> Award:
-        """Decide without the store: the token is its own record, and its issuance is counted."""
-        return self.authorize(None)
+        """Decide without the store: the token is its own record, and that it was issued is told by the second."""
+        award = self.authorize(None)
+        self.held.tally.note(award.client.client_id, award.api.audience)
+        return award
 
     def authorize(self, tx: Session | None) -> Award:  # noqa: ARG002 - nothing is read or written
         """Choose audience and scopes from what the client may ask for."""
