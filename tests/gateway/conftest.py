@@ -111,9 +111,15 @@ def _upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture(scope="module")
-def _proxy(_issuer: Issuer, _upstream: Upstream) -> Iterator[Running]:
+def serve_module() -> Iterator[Callable[[str | Config], Running]]:
+    """Start a gateway for the tests of a file."""
     with _serving() as start:
-        yield start(config_text(_issuer, _upstream))
+        yield start
+
+
+@pytest.fixture(scope="module")
+def _proxy(_issuer: Issuer, _upstream: Upstream, serve_module) -> Running:
+    return serve_module(config_text(_issuer, _upstream))
 
 
 @pytest.fixture
