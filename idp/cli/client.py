@@ -15,6 +15,7 @@ from idp.cli.shown import client_facts, facts, show, table
 from idp.clients import issuer_api, registration
 from idp.clients.client import AUTH_METHODS, AUTHORIZATION_CODE, BASIC, CLIENT_CREDENTIALS, NONE, POST, REFRESH_TOKEN
 from idp.clients.registration import GRANT_TYPES, Registration
+from idp.jose.keys import ALGS
 from idp.protocol.scope import OFFLINE, OPENID
 from idp.store import api, client
 from idp.store.client import Client
@@ -43,6 +44,7 @@ def cli() -> None:
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; openid, profile, email by default.")
 @click.option("--api", "apis", multiple=True, metavar="AUDIENCE", help="Every scope of this API; may be repeated.")
 @click.option("--jwks", type=click.File("rb"), help="File with its public keys, for private_key_jwt.")
+@click.option("--id-token-alg", type=click.Choice(ALGS), default="RS256", show_default=True, help="For ID tokens.")
 @click.option("--secret-stdin", is_flag=True, help="Read a chosen secret from standard input; a weak one is refused.")
 @click.option("--no-pkce", is_flag=True, help="Do not demand PKCE of a client that keeps a secret.")
 @click.option("--no-consent", is_flag=True, help="One's own application: people are not asked.")
@@ -53,6 +55,8 @@ def create(client_id: str, config: Path | None, *, as_json: bool, **given: objec
     """Register a client; its generated secret is printed once."""
     with opened(config) as context:
         wanted = _registration(client_id, given)
+        if wanted.id_token_alg not in context.settings.signing_algs:
+            raise click.ClickException(f"{wanted.id_token_alg} has no key here; add it to the setting signing_algs")
         with context.db.write() as tx:
             issuer_api.register(tx, context.settings.issuer, context.now)
             secret = registration.register(tx, wanted, context.now)
@@ -167,6 +171,7 @@ def _registration(client_id: str, given: dict[str, object]) -> Registration:
         require_consent=not given["no_consent"],
         jwks=_jwks(given["jwks"]),
         mfa=str(given["mfa"]),
+        id_token_alg=str(given["id_token_alg"]),
         secret=read_secret("Secret", from_stdin=True) if given["secret_stdin"] else None,
     )
 
