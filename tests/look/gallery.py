@@ -20,9 +20,9 @@ USED = {
     "text": "Wait for the next one, then type that.",
 }
 ADDRESS = "otpauth://totp/Gatehouse:ada@example.org?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Gatehouse"
-QR = Markup(segno.make(ADDRESS, error="m").svg_inline(scale=4, border=2, omitsize=True))
+QR = Markup(segno.make(ADDRESS, error="m").svg_inline(scale=4, omitsize=True, svgclass="qr", light="#fff"))
 KEY = "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"
-CODES = [f"{index}k7q-m2xp-w{index}rd" for index in range(10)]
+CODES = [f"{index}k7q-m2xp-w{index}rd-hp1s-e8jz-q{index}nd" for index in range(10)]
 SCOPES = [
     {
         "name": "openid",
