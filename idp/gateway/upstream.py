@@ -14,6 +14,7 @@ _HELD: Final = 131_072
 _HEAD: Final = 65_536
 _SWITCHING: Final = 101
 _FINAL: Final = 200
+_NO_CONTENT: Final = 204
 # RFC 9110 section 7.6.1, and what Connection names.
 _HOP_BY_HOP: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -125,6 +126,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     # The parser
 
+    def on_message_begin(self) -> None:
+        """An answer begins. After the one that was asked for there is none: whatever this is, it is for nobody."""
+        if self.complete:
+            self._keep_alive = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header of the answer; trailers stay behind."""
         if self.status:
@@ -141,11 +147,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole; 1xx answers are between the two of us (RFC 9110 section 15.2)."""
+        if self.complete:
+            return
         status = self._parser.get_status_code()
         if status == _SWITCHING:
             raise UpstreamError("upstream switches protocols unasked")
         if status < _FINAL:
             self._raw.clear()
+            self._nominated = frozenset()
             self._framed = self.dated = False
             return
         if sum(len(name) + len(value) for name, value in self._raw) > _HEAD:
@@ -156,6 +165,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         if status in {204, 304}:
             self._framed = True
+        if status == _NO_CONTENT:  # RFC 9110 section 8.6: with a length, some client would wait for it
+            self.headers = [each for each in self.headers if each[0] != b"content-length"]
         if self._head_only:
             # The parser would wait for a body that does not come, so it is not asked again.
             self._framed = self.complete = True
@@ -223,8 +234,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Tell whether another request may be sent here."""
-        return self.complete and self._keep_alive and self._transport is not None and not self._transport.is_closing()
+        """Tell whether another request may be sent here: never where nobody reads, for its answer would not come."""
+        return self.complete and self._keep_alive and not self._read_paused and self.open
 
     @property
     def open(self) -> bool:

@@ -357,6 +357,16 @@ def test_http_1_0_may_keep_the_connection_for_an_answer_with_a_length(proxy, tok
             assert client.answer().header("connection") == "keep-alive"
 
 
+@pytest.mark.spec("RFC 9110 section 10.1.1")
+def test_http_1_0_is_told_nothing_in_between(proxy, upstream, token):
+    head = request("POST", token=token, Content_Length="2", Expect="100-continue").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with Client(proxy.address) as client:
+        client.send(head)
+        time.sleep(0.1)
+        client.send(b"hi")
+        assert client.answer().status == 200
+
+
 def test_a_client_may_ask_for_the_end(proxy, token):
     with Client(proxy.address) as client:
         client.send(request(token=token, Connection="close"))

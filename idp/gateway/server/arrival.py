@@ -113,6 +113,7 @@ class Arrival:
         self.complete = True
         self.method = method
         self.version = version
+        self.expects = self.expects and version == "1.1"  # RFC 9110 section 10.1.1: HTTP/1.0 knows no interim answer
         if version not in {"1.1", "1.0"}:
             raise Unreadable(505)
         if method == "CONNECT":  # its target is no path, and what follows is no HTTP
