@@ -19,7 +19,7 @@ from idp.keys.schedule import Birth, Rules
 from idp.keys.snapshot import MAX_AGE, Snapshot
 from idp.settings import Settings
 from idp.store import lease, signing_key
-from idp.store.database import Database, Session
+from idp.store.database import Database, Session, StoreUnavailable
 from idp.store.sealed import Sealer
 
 TABLE, COLUMN = "signing_key", "private_sealed"
@@ -54,6 +54,7 @@ class Keyring:
         self._snapshot: Snapshot | None = None
         self._opened: dict[str, SigningKey] = {}
         self._refreshing = threading.Lock()
+        self._failures = 0
 
     @property
     def algs(self) -> frozenset[str]:
@@ -118,15 +119,26 @@ class Keyring:
         known = self._snapshot
         if known is not None and known.fresh(now, self._max_age):
             return known
+        failures = self._failures
         with self._refreshing:
             known = self._snapshot
             if known is not None and known.fresh(now, self._max_age):
                 return known
+            if self._failures != failures:
+                # Looking again one after the other would add up: the last of ten would wait for ten timeouts.
+                raise StoreUnavailable("the store is not available", reason="another thread found so while we waited")
+            try:
+                return self._look(now)
+            except StoreUnavailable:
+                self._failures += 1
+                raise
+
+    def _look(self, now: dt.datetime) -> Snapshot:
+        rows = self._rows()
+        if schedule.births(rows, now, self._rules) or schedule.retirements(rows, now, self._rules):
+            self._change(Change(now=now))
             rows = self._rows()
-            if schedule.births(rows, now, self._rules) or schedule.retirements(rows, now, self._rules):
-                self._change(Change(now=now))
-                rows = self._rows()
-            return self._keep(rows, now)
+        return self._keep(rows, now)
 
     def _keep(self, rows: tuple[signing_key.SigningKey, ...], now: dt.datetime) -> Snapshot:
         kept = {row.id for row in rows if row.withdrawn_at is None and not schedule.removed(row, now)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -15,7 +16,7 @@ from idp.jose.strict import JoseError
 from idp.jose.verify import verify
 from idp.keys.rotation import COLUMN, TABLE, Keyring, NoSigningKey
 from idp.store import signing_key
-from idp.store.database import Database, Session
+from idp.store.database import Database, Session, StoreUnavailable
 from idp.store.sealed import SealBroken, Sealer
 
 SECOND = dt.timedelta(seconds=1)
@@ -268,3 +269,36 @@ def test_looks_again_when_more_keys_are_missing_than_were_made(
     monkeypatch.setattr(signing_key, "listing", first_look_is_old)
     assert len(keyring.ensure(now)) == 1
     assert keyring.signing("ES256", now).kid != kid
+
+
+def test_nobody_waits_for_more_than_one_look_at_a_store_that_hangs(
+    keyring: Keyring, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.ensure(now)
+    threads = 8
+    looks: list[float] = []
+
+    def hangs(_keyring: Keyring) -> None:
+        looks.append(time.monotonic())
+        time.sleep(0.3)
+        raise StoreUnavailable("the store is not available")
+
+    monkeypatch.setattr(Keyring, "_rows", hangs)
+    waited: list[float] = []
+
+    def ask() -> None:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            keyring.verifying(now)
+        waited.append(time.monotonic() - began)
+
+    asking = [threading.Thread(target=ask) for _ in range(threads)]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join()
+    assert (len(waited), len(looks)) == (threads, 1)
+    assert max(waited) < 1
+    with pytest.raises(StoreUnavailable):  # whoever comes later looks again
+        keyring.verifying(now)
+    assert len(looks) == 2
