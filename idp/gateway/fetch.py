@@ -112,5 +112,5 @@ def _max_age(cache_control: str) -> float | None:
 def _date(value: str | None) -> float | None:
     try:
         return parsedate_to_datetime(value).timestamp() if value else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

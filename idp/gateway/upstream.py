@@ -15,6 +15,7 @@ _HEAD: Final = 65_536
 _SWITCHING: Final = 101
 _FINAL: Final = 200
 _NO_CONTENT: Final = 204
+_HIGHEST: Final = 599
 # RFC 9110 section 7.6.1, and what Connection names.
 _HOP_BY_HOP: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -150,8 +151,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             return
         status = self._parser.get_status_code()
-        if status == _SWITCHING:
-            raise UpstreamError("upstream switches protocols unasked")
+        if status == _SWITCHING or status > _HIGHEST:
+            raise UpstreamError("upstream switches protocols unasked, or answers with no status")
         if status < _FINAL:
             self._raw.clear()
             self._nominated = frozenset()

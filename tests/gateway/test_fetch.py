@@ -94,8 +94,9 @@ def test_a_torn_answer_is_an_error(answer, fetch):
         fetch(answering(answer), None)
 
 
-def test_a_date_that_is_none_is_none(fetch):
-    got = fetch(answering(b"HTTP/1.1 200 OK\r\nDate: tomorrow\r\nContent-Length: 0\r\n\r\n"), None)
+@pytest.mark.parametrize("date", [b"tomorrow", b"Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
+def test_a_date_that_is_none_is_none(date, fetch):
+    got = fetch(answering(b"HTTP/1.1 200 OK\r\nDate: " + date + b"\r\nContent-Length: 0\r\n\r\n"), None)
     assert got.date is None
 
 

@@ -72,3 +72,9 @@ def test_a_connection_whose_answer_nobody_fetched_is_not_given_to_the_next(serve
     with Client(proxy.address, timeout=3) as client:
         client.send(request(token=token))
         assert client.answer().body == b"ok"
+
+
+@pytest.mark.spec("RFC 9110 section 15")
+def test_a_status_that_is_none_is_an_answer_that_cannot_be_read(proxy, upstream, token):
+    upstream.answer = b"HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n"
+    assert proxy.ask(request(token=token)).status == 502
