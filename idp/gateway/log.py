@@ -34,6 +34,7 @@ class JsonLines:
     """A `Log` into a stream or file."""
 
     def __init__(self, target: str | TextIO = "-", *, wall: Callable[[], float] = time.time) -> None:
+        self._owned = isinstance(target, str) and target != "-"
         self._stream = _open(target)
         self._wall = wall
         self._waiting: list[Entry] = []
@@ -75,6 +76,8 @@ class JsonLines:
         self._stopped.set()
         self._thread.join()
         self.flush()
+        if self._owned:
+            self._stream.close()
 
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY):

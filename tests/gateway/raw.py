@@ -113,7 +113,12 @@ class Client:
 
 
 def request(
-    method: str = "GET", target: str = "/orders/7", *, token: str | None = None, host: str = "api.example", **headers: str
+    method: str = "GET",
+    target: str = "/orders/7",
+    *,
+    token: str | None = None,
+    host: str = "api.example",
+    **headers: str,
 ) -> bytes:
     """Write a well-formed request; header names have underscores for hyphens."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}"]

@@ -17,7 +17,9 @@ def with_lines(*lines: str, target: str = "/orders/7") -> bytes:
 
 
 @pytest.mark.spec("RFC 6750 section 3.1")
-@pytest.mark.parametrize("lines", [(), ("Authorization: Basic YTpi",), ("Authorization: Bearer",), ("Cookie: token=x",)])
+@pytest.mark.parametrize(
+    "lines", [(), ("Authorization: Basic YTpi",), ("Authorization: Bearer",), ("Cookie: token=x",)]
+)
 def test_no_credential_is_asked_for_one_and_told_no_error(lines, proxy):
     answer = proxy.ask(with_lines(*lines))
     assert (answer.status, answer.header("www-authenticate")) == (401, "Bearer")
@@ -141,10 +143,15 @@ def test_a_remembered_token_is_still_for_its_audience_and_scopes_only(proxy, tok
 
 @pytest.mark.attack("GW21")
 def test_a_remembered_token_means_nothing_to_another_issuer(serve, issuer, upstream, token):
-    text = config_text(issuer, upstream).replace('audience = "https://reports', 'issuer = "other"\naudience = "https://reports')
+    text = config_text(issuer, upstream).replace(
+        'audience = "https://reports', 'issuer = "other"\naudience = "https://reports'
+    )
     for audience in (f'audience = "{AUDIENCE}"',):
         text = text.replace(audience, 'issuer = "main"\n' + audience)
-    text = text.replace("[issuers.main]", f'[issuers.other]\nissuer = "http://localhost:1"\njwks.uri = "{issuer.issuer}/jwks"\n[issuers.main]')
+    text = text.replace(
+        "[issuers.main]",
+        f'[issuers.other]\nissuer = "http://localhost:1"\njwks.uri = "{issuer.issuer}/jwks"\n[issuers.main]',
+    )
     text = text.replace("https://reports.example", AUDIENCE)
     proxy = serve(text)
     assert proxy.ask(request(token=token)).status == 200
@@ -219,14 +226,19 @@ def test_the_cache_does_not_mind_other_threads():
 
 
 def test_the_log_has_no_secret_and_one_line_per_decision(proxy, token):
-    data = with_lines(f"Authorization: Bearer {token}", "User-Agent: a\x80\"{}", target="/orders/7?code=secret-1&x=%0a")
+    data = with_lines(f"Authorization: Bearer {token}", 'User-Agent: a\x80"{}', target="/orders/7?code=secret-1&x=%0a")
     assert proxy.ask(data).status == 200
     written = proxy.stream.getvalue() if proxy.lines() else ""
     assert token.split(".")[2] not in written
     assert "secret-1" not in written
     assert "0190-alice" not in written
     (line,) = proxy.lines()
-    assert (line["route"], line["why"], line["client"], line["raw_path"]) == ("order-read", "allowed", "web-app", "/orders/7")
+    assert (line["route"], line["why"], line["client"], line["raw_path"]) == (
+        "order-read",
+        "allowed",
+        "web-app",
+        "/orders/7",
+    )
 
 
 def test_a_refusal_gives_the_id_under_which_the_log_has_the_reason(proxy, issuer):

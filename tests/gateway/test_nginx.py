@@ -34,9 +34,7 @@ def _nginx(_issuer, _upstream, serve_module, tmp_path_factory):
         .replace("127.0.0.1:8090", f"127.0.0.1:{_upstream.port}")
         .replace("127.0.0.1:8088", f"127.0.0.1:{port}")
     )
-    temp = "".join(
-        f"{kind}_temp_path {box}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
+    temp = "".join(f"{kind}_temp_path {box}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (box / "nginx.conf").write_text(
         f"daemon off; worker_processes 1; pid {box}/pid; error_log {box}/error.log warn; user root;\n"
         f"events {{ worker_connections 128; }}\nhttp {{ access_log off; {temp} include {box}/gatehouse.conf; }}\n"
@@ -83,7 +81,9 @@ def test_a_good_token_reaches_the_api_under_its_name(nginx, upstream, token):
 
 
 @pytest.mark.attack("GW1", "GW2", "GW9")
-@pytest.mark.parametrize("name", ["X-Auth-Subject", "X_Auth_Subject", "x-auth-roles", "X-Original-URI", "X-Forwarded-For"])
+@pytest.mark.parametrize(
+    "name", ["X-Auth-Subject", "X_Auth_Subject", "x-auth-roles", "X-Original-URI", "X-Forwarded-For"]
+)
 def test_what_the_caller_says_about_itself_is_replaced(name, nginx, upstream, token):
     data = request(token=token)[:-2] + f"{name}: /orders/mallory\r\n\r\n".encode()
     assert ask(nginx, data).status == 200

@@ -16,7 +16,9 @@ QUICK = 'response_timeout = "300ms"\nconnect_timeout = "300ms"\n[server.limits]\
 
 
 def test_a_request_travels_whole_and_so_does_its_answer(proxy, upstream, token):
-    upstream.answer = b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nSet-Cookie: a=b\r\nDate: x\r\nContent-Length: 3\r\n\r\nabc"
+    upstream.answer = (
+        b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nSet-Cookie: a=b\r\nDate: x\r\nContent-Length: 3\r\n\r\nabc"
+    )
     answer = proxy.ask(request("POST", "/orders/7?q=%2F", token=token, Content_Length="5", X_Mine="1") + b"hello")
     assert (answer.status, answer.body, answer.header("x-a"), answer.header("date")) == (201, b"abc", "1|2", "x")
     seen = upstream.last
@@ -340,7 +342,9 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_little(serve, issuer, 
 
 
 def test_the_limit_of_a_route_goes_before_the_general_one(serve, issuer, upstream, token):
-    text = config_text(issuer, upstream).replace('path = "/orders/{oid}" }', 'path = "/orders/{oid}" }\nbody_limit = "1KB"')
+    text = config_text(issuer, upstream).replace(
+        'path = "/orders/{oid}" }', 'path = "/orders/{oid}" }\nbody_limit = "1KB"'
+    )
     proxy = serve(text)
     assert proxy.ask(request("POST", token=token, Content_Length="1024") + b"a" * 1_024).status == 200
     assert proxy.ask(request("POST", token=token, Content_Length="1025") + b"a" * 1_025).status == 413
