@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from idp.clients.client import Client
 from idp.store import account as accounts
-from idp.store import api, group, role, totp
+from idp.store import policy, role, totp
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -34,6 +34,11 @@ def entitlements(tx: Session, account_id: str, audience: str) -> Entitlements:
     return _entitlements(role.of_account(tx, account_id, audience))
 
 
+def entitlements_at(tx: Session, account_id: str, audiences: Iterable[str]) -> dict[str, Entitlements]:
+    """Return what a person has at each of these APIs, now."""
+    return {name: _entitlements(held) for name, held in role.at_apis(tx, account_id, list(audiences)).items()}
+
+
 def client_entitlements(tx: Session, client_id: str, audience: str) -> Entitlements:
     """Return what a service client has for itself at one API, now."""
     return _entitlements(role.of_client(tx, client_id, audience))
@@ -46,12 +51,7 @@ def second_factor(
 
     Whoever requires it gets it. Otherwise one "off" is a decision, while "optional" is what everything starts as.
     """
-    said = {default, client.mfa}
-    said.update(each.mfa for each in group.of_account(tx, account.id))
-    for audience in audiences:
-        found = api.find(tx, audience)
-        said.update({found.mfa} if found else ())
-        said.update(mfa for _, mfa, _ in role.of_account(tx, account.id, audience))
+    said = {default, client.mfa} | policy.said(tx, account.id, list(audiences))
     if account.must_enrol or SecondFactor.REQUIRED.value in said:
         return SecondFactor.REQUIRED
     return SecondFactor.OFF if SecondFactor.OFF.value in said else SecondFactor.OPTIONAL
@@ -64,8 +64,8 @@ def mfa_required(
     account = accounts.find(tx, account_id)
     if account is None:
         return True
-    policy = second_factor(tx, account, client, audiences, default)
-    return policy is SecondFactor.REQUIRED or (policy is SecondFactor.OPTIONAL and bool(totp.confirmed(tx, account_id)))
+    wanted = second_factor(tx, account, client, audiences, default)
+    return wanted is SecondFactor.REQUIRED or (wanted is SecondFactor.OPTIONAL and bool(totp.confirmed(tx, account_id)))
 
 
 def _entitlements(held: Sequence[role.Held]) -> Entitlements:

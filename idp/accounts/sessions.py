@@ -55,11 +55,8 @@ class Sessions:
         if secret is None:
             return None
         with self.db.read() as tx:
-            session = store.find_by_cookie(tx, digest(secret), now)
-            account = accounts.find(tx, session.account_id) if session else None
-        if session is None or account is None or account.disabled_at is not None:
-            return None
-        return Current(session=session, account=account)
+            found = store.signed_in(tx, digest(secret), now)
+        return None if found is None else Current(session=found[0], account=found[1])
 
     def touch(self, current: Current, now: datetime) -> None:
         """Move the idle limit, at most once a minute."""

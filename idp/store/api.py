@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -110,11 +110,18 @@ def find_scope(tx: Session, api_id: str, name: str) -> ApiScope | None:
     return tx.scalars(select(ApiScope).where(ApiScope.api_id == api_id, ApiScope.name == name)).one_or_none()
 
 
+# Built once: asked for each sign-in.
+_KNOWN = (
+    select(ApiScope.name, Api.audience, ApiScope.description)
+    .join(Api, Api.id == ApiScope.api_id)
+    .where(ApiScope.name.in_(bindparam("names", expanding=True)))
+)
+
+
 def known_scopes(tx: Session, names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """Return, for each of these words that is a scope anywhere, its (audience, description) pairs."""
-    joined = select(ApiScope.name, Api.audience, ApiScope.description).join(Api, Api.id == ApiScope.api_id)
     found: dict[str, list[tuple[str, str]]] = {}
-    for name, audience, description in tx.execute(joined.where(ApiScope.name.in_(names))):
+    for name, audience, description in tx.execute(_KNOWN, {"names": list(names)}):
         found.setdefault(name, []).append((audience, description))
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import ForeignKey, UniqueConstraint, select, update
+from sqlalchemy import ForeignKey, UniqueConstraint, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.ids import new_id
@@ -27,10 +27,17 @@ class Consent(Base):
     revoked_at: Mapped[dt.datetime | None]
 
 
+# Built once: asked for each sign-in.
+_REMEMBERED = select(Consent.scopes).where(
+    Consent.account_id == bindparam("account_id"),
+    Consent.client_id == bindparam("client_id"),
+    Consent.revoked_at.is_(None),
+)
+
+
 def remembered(tx: Session, account_id: str, client_id: str) -> ScopeMap:
     """Return what the account has allowed the client and not taken back."""
-    matching = (Consent.account_id == account_id, Consent.client_id == client_id, Consent.revoked_at.is_(None))
-    return tx.scalar(select(Consent.scopes).where(*matching)) or {}
+    return tx.scalar(_REMEMBERED, {"account_id": account_id, "client_id": client_id}) or {}
 
 
 def allow(tx: Session, account_id: str, client_id: str, scopes: ScopeMap, now: dt.datetime) -> None:

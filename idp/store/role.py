@@ -96,20 +96,27 @@ Held = tuple[str, str, str | None]
 
 # Built once: asked for each token of a person.
 _OF_ACCOUNT = (
-    select(Role.name, Role.mfa, ApiScope.name)
+    select(Api.audience, Role.name, Role.mfa, ApiScope.name)
     .join(Api, Api.id == Role.api_id)
     .join(GroupRole, GroupRole.role_id == Role.id)
     .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
     .outerjoin(RoleScope, RoleScope.role_id == Role.id)
     .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
-    .where(GroupMember.account_id == bindparam("account_id"), Api.audience == bindparam("audience"))
+    .where(GroupMember.account_id == bindparam("account_id"), Api.audience.in_(bindparam("audiences", expanding=True)))
 )
 
 
 def of_account(tx: Session, account_id: str, audience: str) -> Sequence[Held]:
     """Return what an account's groups give it at one API, in one statement."""
-    found = tx.execute(_OF_ACCOUNT, {"account_id": account_id, "audience": audience})
-    return [(row[0], row[1], row[2]) for row in found]
+    return at_apis(tx, account_id, [audience])[audience]
+
+
+def at_apis(tx: Session, account_id: str, audiences: Sequence[str]) -> dict[str, list[Held]]:
+    """Return what an account's groups give it at each of these APIs, in one statement."""
+    held: dict[str, list[Held]] = {audience: [] for audience in audiences}
+    for row in tx.execute(_OF_ACCOUNT, {"account_id": account_id, "audiences": audiences}):
+        held[row[0]].append((row[1], row[2], row[3]))
+    return held
 
 
 def of_client(tx: Session, client_id: str, audience: str) -> Sequence[Held]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import ForeignKey, select, update
+from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store.account import Account
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList
 
@@ -82,14 +83,29 @@ def hold(tx: Session, session_id: str, now: dt.datetime) -> BrowserSession | Non
     return found if found is not None and found.live(now) else None
 
 
+# Built once: asked at each step of a sign-in.
+_BY_COOKIE = select(BrowserSession).where(
+    BrowserSession.cookie_hash == bindparam("cookie_hash"),
+    BrowserSession.ended_at.is_(None),
+    BrowserSession.idle_expires_at > bindparam("now"),
+    BrowserSession.expires_at > bindparam("now"),
+)
+_WITH_ACCOUNT = (
+    _BY_COOKIE.add_columns(Account)
+    .join(Account, Account.id == BrowserSession.account_id)
+    .where(Account.disabled_at.is_(None))
+)
+
+
 def find_by_cookie(tx: Session, cookie_hash: bytes, now: dt.datetime) -> BrowserSession | None:
     """Return the live session of a cookie."""
-    live = (
-        BrowserSession.ended_at.is_(None),
-        BrowserSession.idle_expires_at > now,
-        BrowserSession.expires_at > now,
-    )
-    return tx.scalars(select(BrowserSession).where(BrowserSession.cookie_hash == cookie_hash, *live)).one_or_none()
+    return tx.scalars(_BY_COOKIE, {"cookie_hash": cookie_hash, "now": now}).one_or_none()
+
+
+def signed_in(tx: Session, cookie_hash: bytes, now: dt.datetime) -> tuple[BrowserSession, Account] | None:
+    """Return the live session of a cookie and whose it is, if the account is open."""
+    row = tx.execute(_WITH_ACCOUNT, {"cookie_hash": cookie_hash, "now": now}).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def of_account(tx: Session, account_id: str, now: dt.datetime) -> Sequence[BrowserSession]:

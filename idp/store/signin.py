@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, select, update
+from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import rows
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonObject
 
@@ -48,8 +49,7 @@ def create(
         created_at=now,
         expires_at=expires_at,
     )
-    tx.add(signin)
-    tx.flush()
+    rows.insert(tx, signin)
     return signin
 
 
@@ -60,9 +60,13 @@ def find(tx: Session, signin_id: str, flow_hash: bytes, now: dt.datetime) -> Sig
     return tx.scalars(statement).one_or_none()
 
 
+# Built once: asked at each step of a sign-in.
+_MINE = select(Signin).where(Signin.id == bindparam("id"), Signin.flow_hash == bindparam("flow_hash"))
+
+
 def find_any(tx: Session, signin_id: str, flow_hash: bytes) -> Signin | None:
     """Return a sign-in of this browser even when it is finished or expired, to say so in words."""
-    return tx.scalars(select(Signin).where(Signin.id == signin_id, Signin.flow_hash == flow_hash)).one_or_none()
+    return tx.scalars(_MINE, {"id": signin_id, "flow_hash": flow_hash}).one_or_none()
 
 
 def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:
@@ -80,9 +84,15 @@ def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bo
     return tx.scalar(statement, execution_options={"synchronize_session": "fetch"}) is not None
 
 
+_FINISH = (
+    update(Signin)
+    .where(Signin.id == bindparam("key"), Signin.finished_at.is_(None), Signin.expires_at > bindparam("now"))
+    .values(finished_at=bindparam("now"))
+    .returning(Signin)
+    .execution_options(synchronize_session=False, populate_existing=True)
+)
+
+
 def finish(tx: Session, signin_id: str, now: dt.datetime) -> Signin | None:
     """Claim the end of a sign-in: of two requests that both want to answer, one gets it."""
-    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
-    statement = update(Signin).where(Signin.id == signin_id, *waiting).values(finished_at=now).returning(Signin)
-    options = {"synchronize_session": False, "populate_existing": True}
-    return tx.scalars(statement, execution_options=options).one_or_none()
+    return tx.scalars(_FINISH, {"key": signin_id, "now": now}).one_or_none()

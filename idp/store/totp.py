@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, ForeignKey, delete, func, or_, select, update
+from sqlalchemy import BigInteger, ForeignKey, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.ids import new_id
@@ -54,10 +54,15 @@ def find(tx: Session, totp_id: str) -> Totp | None:
     return tx.get(Totp, totp_id)
 
 
+# Built once: asked for each sign-in.
+_CONFIRMED = (
+    select(Totp).where(Totp.account_id == bindparam("account_id"), Totp.confirmed_at.is_not(None)).order_by(Totp.id)
+)
+
+
 def confirmed(tx: Session, account_id: str) -> Sequence[Totp]:
     """Return the factors of an account that count."""
-    found = select(Totp).where(Totp.account_id == account_id, Totp.confirmed_at.is_not(None))
-    return tx.scalars(found.order_by(Totp.id)).all()
+    return tx.scalars(_CONFIRMED, {"account_id": account_id}).all()
 
 
 def hold(tx: Session, account_id: str) -> Sequence[Totp]:

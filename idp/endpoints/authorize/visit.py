@@ -151,7 +151,7 @@ def _policy(client: Client, asked: AuthorizeRequest, person: Account) -> flow.Po
     issuer = settings.issuer
     wanted = scope.by_audience(asked.scope, allowed=client.scopes, issuer=issuer, targets=asked.targets())
     with services().db.read() as tx:
-        entitled = {name: roles.entitlements(tx, person.id, name).scopes for name in wanted if name != issuer}
+        entitled = roles.entitlements_at(tx, person.id, [name for name in wanted if name != issuer])
         second_factor = roles.second_factor(tx, person, client, wanted, settings.mfa)
         has_factor = bool(totp.confirmed(tx, person.id))
         remembered = consent.remembered(tx, person.id, client.client_id)
@@ -161,7 +161,7 @@ def _policy(client: Client, asked: AuthorizeRequest, person: Account) -> flow.Po
         mfa_required=second_factor is SecondFactor.REQUIRED or (optional and has_factor),
         has_factor=has_factor,
         may_enrol=second_factor is not SecondFactor.OFF,
-        scopes=scope.entitle(wanted, issuer=issuer, entitled=entitled),
+        scopes=scope.entitle(wanted, issuer=issuer, entitled={name: held.scopes for name, held in entitled.items()}),
         remembered=remembered,
     )
 
