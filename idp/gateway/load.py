@@ -300,7 +300,7 @@ def _methods(value: Any) -> frozenset[str]:
 def _scopes(value: Any) -> frozenset[str]:
     given = t.words(value)
     if not all(_SCOPE.fullmatch(scope) for scope in given):
-        raise t.Wrong("must be a list of scopes, each without space, quote or backslash")
+        raise t.Wrong("must be words without space, quote or backslash")
     return frozenset(given)
 
 

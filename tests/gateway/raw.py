@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Client:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.kept = b""
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

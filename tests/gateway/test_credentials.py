@@ -74,11 +74,30 @@ def test_the_scheme_has_no_case(scheme, proxy, token):
 @pytest.mark.spec("RFC 9068 section 4")
 @pytest.mark.parametrize(
     "changed",
-    [{"iss": "https://evil.example"}, {"iss": None}, {"aud": "https://other.example"}, {"aud": None}, {"aud": []},
-     {"exp": 1}, {"exp": None}, {"exp": "9999999999"}, {"nbf": 9_999_999_999}, {"iat": 9_999_999_999}, {"iat": None},
-     {"sub": None}, {"client_id": None}, {"jti": None}, {"scope": ["orders:read"]}, {"typ": "JWT"}, {"typ": "id+jwt"},
-     {"key": a_key(number=1)}, {"key": a_key("EdDSA")}, {"aud": AUDIENCE + "/"}, {"aud": AUDIENCE[:-1]}],
-)  # fmt: skip
+    [
+        {"iss": "https://evil.example"},
+        {"iss": None},
+        {"aud": "https://other.example"},
+        {"aud": None},
+        {"aud": []},
+        {"exp": 1},
+        {"exp": None},
+        {"exp": "9999999999"},
+        {"nbf": 9_999_999_999},
+        {"iat": 9_999_999_999},
+        {"iat": None},
+        {"sub": None},
+        {"client_id": None},
+        {"jti": None},
+        {"scope": ["orders:read"]},
+        {"typ": "JWT"},
+        {"typ": "id+jwt"},
+        {"key": a_key(number=1)},
+        {"key": a_key("EdDSA")},
+        {"aud": AUDIENCE + "/"},
+        {"aud": AUDIENCE[:-1]},
+    ],
+)
 def test_a_token_that_is_not_right_in_everything_is_invalid_token(changed, proxy, issuer, upstream):
     for _ in range(2):  # the second time from memory
         answer = proxy.ask(request(token=issuer.token(**changed)))
@@ -211,7 +230,7 @@ class Vanishing(dict):
     def move_to_end(self, key):
         raise KeyError(key)
 
-    def popitem(self, *, last):
+    def popitem(self, **_):
         self.clear()
         raise KeyError
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import threading
@@ -7,7 +8,7 @@ import time
 
 import pytest
 
-from idp.gateway.fetch import FetchError, fetcher
+from idp.gateway.fetch import FetchError, _cut, fetcher
 
 
 @pytest.fixture
@@ -86,9 +87,13 @@ def answering(answer: bytes):
 
 @pytest.mark.parametrize(
     "answer",
-    [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", b"junk\r\n\r\n", b"",
-     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"],
-)  # fmt: skip
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"junk\r\n\r\n",
+        b"",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc",
+    ],
+)
 def test_a_torn_answer_is_an_error(answer, fetch):
     with pytest.raises(FetchError):
         fetch(answering(answer), None)
@@ -122,3 +127,11 @@ def test_an_own_authority_may_be_named(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
     with pytest.raises(ssl.SSLError):
         fetcher(tmp_path / "ca.pem")
+
+
+def test_a_connection_that_is_gone_already_needs_no_cut():
+    connection = http.client.HTTPConnection("127.0.0.1", 1)
+    _cut(connection)
+    connection.sock = socket.socket()
+    _cut(connection)
+    connection.close()

@@ -64,10 +64,17 @@ def test_the_challenge_is_passed_on(auth, issuer):
     assert auth.ask(question("DELETE", token=issuer.token())).header("allow") == "GET, HEAD, POST, PUT"
 
 
-@pytest.mark.parametrize("lines", [
-    {}, {"X_Original_Method": "GET"}, {"X_Original_URI": "/orders/7"}, {"X_Original_Method": "", "X_Original_URI": "/orders/7"},
-    {"X_Forwarded_Method": "GET", "X_Forwarded_Uri": "/orders/7"}, {"X_Original_Method": "G T", "X_Original_URI": "/orders/7"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {},
+        {"X_Original_Method": "GET"},
+        {"X_Original_URI": "/orders/7"},
+        {"X_Original_Method": "", "X_Original_URI": "/orders/7"},
+        {"X_Forwarded_Method": "GET", "X_Forwarded_Uri": "/orders/7"},
+        {"X_Original_Method": "G T", "X_Original_URI": "/orders/7"},
+    ],
+)
 def test_a_question_that_breaks_the_contract_is_refused_not_guessed(lines, auth, token):
     assert told(auth.ask(request("GET", "/.gatehouse/auth", token=token, **lines))) == (403, "400")
 
@@ -113,8 +120,13 @@ def test_503_is_told_beside_403(serve, issuer, monkeypatch):
 
 @pytest.mark.attack("GW19")
 def test_newer_keys_are_waited_for_here_too(serve, issuer):
-    text = config_text(issuer, None, server='shape = "forward_auth"', top='trusted_proxies = ["127.0.0.1"]',
-                       jwks='refresh = "5m", kid_cooldown = "1ms"')  # fmt: skip
+    text = config_text(
+        issuer,
+        None,
+        server='shape = "forward_auth"',
+        top='trusted_proxies = ["127.0.0.1"]',
+        jwks='refresh = "5m", kid_cooldown = "1ms"',
+    )
     auth = serve(text)
     issuer.keys = [a_key(number=3)]
     assert told(auth.ask(question(token=issuer.token()))) == (200, "200")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import select
 import time
 
@@ -105,16 +106,24 @@ def test_a_coding_in_http_1_0_is_refused(proxy, upstream, token):
 @pytest.mark.attack("GW14")
 @pytest.mark.parametrize(
     "body",
-    [b"x\r\nabc\r\n0\r\n\r\n", b"-1\r\n", b"3\r\nabcd\r\n", b"3\nabc\n0\n\n", b"3 \r\nabc\r\n0\r\n\r\n", b"0x3\r\nabc\r\n",
-     b"fffffffffffffffff\r\n", b"3;a=\x00\r\nabc\r\n0\r\n\r\n", b"\r\n"],
-)  # fmt: skip
+    [
+        b"x\r\nabc\r\n0\r\n\r\n",
+        b"-1\r\n",
+        b"3\r\nabcd\r\n",
+        b"3\nabc\n0\n\n",
+        b"3 \r\nabc\r\n0\r\n\r\n",
+        b"0x3\r\nabc\r\n",
+        b"fffffffffffffffff\r\n",
+        b"3;a=\x00\r\nabc\r\n0\r\n\r\n",
+        b"\r\n",
+    ],
+)
 def test_a_bad_chunk_ends_the_connection(body, proxy, upstream, token):
     with Client(proxy.address) as client:
         client.send(post(token, "Transfer-Encoding: chunked", body=body))
-        try:
+        # The request may have gone on already: then it is cut off, so that nobody takes the rest for another one.
+        with contextlib.suppress(ConnectionError):
             assert client.answer().status == 400
-        except ConnectionError:
-            pass  # the request had gone on already: cut off, so that nobody takes the rest for another one
         assert client.ended()
     assert [seen for seen in upstream.seen if seen.body.endswith(b"0\r\n\r\n")] == []
 
@@ -134,9 +143,21 @@ def test_what_follows_a_refusal_is_never_taken_for_a_request(proxy, upstream, to
 @pytest.mark.spec("RFC 9112 section 3.2")
 @pytest.mark.parametrize(
     "hosts",
-    [(), ("api.example", "api.example"), ("api.example", "evil.example"), ("",), ("api.example/x",), ("a b",),
-     ("user@api.example",), ("api.example:x",), ("api.example,evil.example",), ("[::1",), ("-",), ("a" * 300,)],
-)  # fmt: skip
+    [
+        (),
+        ("api.example", "api.example"),
+        ("api.example", "evil.example"),
+        ("",),
+        ("api.example/x",),
+        ("a b",),
+        ("user@api.example",),
+        ("api.example:x",),
+        ("api.example,evil.example",),
+        ("[::1",),
+        ("-",),
+        ("a" * 300,),
+    ],
+)
 def test_a_request_needs_exactly_one_good_host(hosts, proxy, upstream, token):
     lines = "".join(f"Host: {host}\r\n" for host in hosts)
     refused(proxy, upstream, f"GET /orders/7 HTTP/1.1\r\n{lines}Authorization: Bearer {token}\r\n\r\n".encode())
@@ -159,9 +180,16 @@ def test_the_authority_of_an_absolute_target_replaces_the_host(proxy, upstream, 
 @pytest.mark.attack("GW8")
 @pytest.mark.parametrize(
     "target",
-    ["http://evil.example/orders/7", "http:///orders/7", "http://user@api.example/orders/7", "ftp://api.example/orders/7",
-     "*", "api.example:80", "http://api.example#/orders/7"],
-)  # fmt: skip
+    [
+        "http://evil.example/orders/7",
+        "http:///orders/7",
+        "http://user@api.example/orders/7",
+        "ftp://api.example/orders/7",
+        "*",
+        "api.example:80",
+        "http://api.example#/orders/7",
+    ],
+)
 def test_an_unknown_authority_is_refused(target, proxy, upstream, token):
     assert proxy.ask(request(token=token, target=target)).status == 400
     assert upstream.seen == []
@@ -205,10 +233,8 @@ def test_an_upgrade_nobody_asked_this_connection_for_is_only_dropped(proxy, upst
 @pytest.mark.attack("GW27")
 def test_a_header_of_a_megabyte_is_431(proxy, upstream, token):
     with Client(proxy.address) as client:
-        try:
+        with contextlib.suppress(OSError):
             client.send(request(token=token)[:-2] + b"X-Big: " + b"a" * 1_048_576 + b"\r\n\r\n")
-        except OSError:
-            pass
         assert client.answer().status == 431
         assert client.ended()
     assert upstream.seen == []
@@ -309,10 +335,10 @@ def test_an_idle_connection_is_closed_after_its_time(serve, issuer, upstream, to
 def test_wrapping_without_content_ends_the_connection(proxy, upstream, token):
     with Client(proxy.address) as client:
         client.send(post(token, "Transfer-Encoding: chunked"))
-        with pytest.raises(OSError):  # noqa: PT011 - reset, broken pipe or end, as the timing has it
+        with contextlib.suppress(OSError):
             for _ in range(200):
                 client.send(b"1;" + b"x" * 4_000 + b"\r\na\r\n")
-            client.answer()
+        assert client.ended()
     assert upstream.seen == []
 
 

@@ -9,9 +9,20 @@ from tests.gateway.conftest import config_text
 from tests.gateway.raw import request
 
 SPOOFS = [
-    "X-Auth-Subject", "x-auth-subject", "X_Auth_Subject", "X.Auth.Subject", "X-AUTH_subject", "X-Auth-Roles", "X_Auth-Roles",
-    "X-Auth-Anything", "X-Gatehouse-Decision", "X_Gatehouse_Status", "X!Auth!Subject", "X|Auth|Subject", "X~Auth~Scopes",
-]  # fmt: skip
+    "X-Auth-Subject",
+    "x-auth-subject",
+    "X_Auth_Subject",
+    "X.Auth.Subject",
+    "X-AUTH_subject",
+    "X-Auth-Roles",
+    "X_Auth-Roles",
+    "X-Auth-Anything",
+    "X-Gatehouse-Decision",
+    "X_Gatehouse_Status",
+    "X!Auth!Subject",
+    "X|Auth|Subject",
+    "X~Auth~Scopes",
+]
 
 
 def with_lines(token: str, *lines: str) -> bytes:
@@ -75,9 +86,20 @@ def test_headers_of_one_connection_stay_on_it(name, proxy, upstream, token):
 @pytest.mark.attack("GW9")
 @pytest.mark.parametrize(
     "name",
-    ["X-Forwarded-For", "X_Forwarded_For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Forwarded-Prefix",
-     "X-Original-URI", "X_Original_URL", "X-Rewrite-URL", "X-Real-IP", "Forwarded"],
-)  # fmt: skip
+    [
+        "X-Forwarded-For",
+        "X_Forwarded_For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Prefix",
+        "X-Original-URI",
+        "X_Original_URL",
+        "X-Rewrite-URL",
+        "X-Real-IP",
+        "Forwarded",
+    ],
+)
 def test_an_untrusted_peer_says_nothing_about_origin(name, proxy, upstream, token):
     assert proxy.ask(with_lines(token, f"{name}: /orders/admin-9.9.9.9")).status == 200
     assert b"9.9.9.9" not in upstream.last.head
@@ -137,9 +159,16 @@ def test_a_role_with_a_separator_in_its_name_stays_one_role(proxy, issuer, upstr
 
 @pytest.mark.parametrize(
     "claims",
-    [{"sub": "a\r\nx-auth-roles: boss"}, {"sub": ""}, {"client_id": "a\0"}, {"roles": "boss"}, {"roles": [7]},
-     {"roles": ["a\nb"]}, {"roles": [""]}],
-)  # fmt: skip
+    [
+        {"sub": "a\r\nx-auth-roles: boss"},
+        {"sub": ""},
+        {"client_id": "a\0"},
+        {"roles": "boss"},
+        {"roles": [7]},
+        {"roles": ["a\nb"]},
+        {"roles": [""]},
+    ],
+)
 def test_claims_that_cannot_be_written_into_a_header_are_refused(claims, proxy, issuer, upstream):
     assert proxy.ask(request(token=issuer.token(**claims))).status == 401
     assert upstream.seen == []

@@ -75,11 +75,22 @@ def test_discovery_leads_to_the_keys():
 
 @pytest.mark.parametrize(
     "document",
-    [metadata(issuer="https://idp.example/"), metadata(issuer="https://evil.example"), metadata(issuer=None), b"[]", b"",
-     metadata(jwks_uri="http://idp.example/jwks"), metadata(jwks_uri="http://127.0.0.1/jwks"), metadata(jwks_uri="file:///etc"),
-     metadata(jwks_uri=7), metadata(jwks_uri="https://u@idp.example/"), metadata(jwks_uri="https://idp.example:x/"),
-     metadata(jwks_uri="https://idp.example/\n"), metadata(jwks_uri="https://idp.example:0/")],
-)  # fmt: skip
+    [
+        metadata(issuer="https://idp.example/"),
+        metadata(issuer="https://evil.example"),
+        metadata(issuer=None),
+        b"[]",
+        b"",
+        metadata(jwks_uri="http://idp.example/jwks"),
+        metadata(jwks_uri="http://127.0.0.1/jwks"),
+        metadata(jwks_uri="file:///etc"),
+        metadata(jwks_uri=7),
+        metadata(jwks_uri="https://u@idp.example/"),
+        metadata(jwks_uri="https://idp.example:x/"),
+        metadata(jwks_uri="https://idp.example/\n"),
+        metadata(jwks_uri="https://idp.example:0/"),
+    ],
+)
 @pytest.mark.spec("OpenID Connect Discovery 1.0 section 4.3")
 def test_discovery_that_is_not_of_this_issuer_or_not_secure_leads_nowhere(document):
     ground = Ground(discovery=True)
@@ -116,9 +127,18 @@ def test_without_the_issuer_the_last_good_set_serves_until_it_is_too_old(ground)
 @pytest.mark.attack("GW18", "JO26")
 @pytest.mark.parametrize(
     "document",
-    [b"", b"{}", b"[]", b'{"keys":[]}', b'{"keys":[{"kty":"oct","k":"AAAA"}]}', b"<html>", b'{"keys":[], "keys":[]}',
-     b'{"keys":' + b" " * 300_000 + b"[]}", json.dumps({"keys": [{**a_key().public_jwk(), "d": "AA"}]}).encode()],
-)  # fmt: skip
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"keys":[]}',
+        b'{"keys":[{"kty":"oct","k":"AAAA"}]}',
+        b"<html>",
+        b'{"keys":[], "keys":[]}',
+        b'{"keys":' + b" " * 300_000 + b"[]}",
+        json.dumps({"keys": [{**a_key().public_jwk(), "d": "AA"}]}).encode(),
+    ],
+)
 def test_an_empty_or_broken_set_never_replaces_a_good_one(document, ground):
     ground.source.refresh()
     ground.fetch.answers[JWKS] = document
@@ -242,9 +262,15 @@ class TestColdStart:
 
     @pytest.mark.parametrize(
         "changed",
-        [{"issuer": "https://evil.example"}, {"format": 2}, {"jwks": 7}, {"saved_at": "now"}, {"saved_at": True},
-         {"jwks": '{"keys":[]}'}],
-    )  # fmt: skip
+        [
+            {"issuer": "https://evil.example"},
+            {"format": 2},
+            {"jwks": 7},
+            {"saved_at": "now"},
+            {"saved_at": True},
+            {"jwks": '{"keys":[]}'},
+        ],
+    )
     def test_a_saved_set_of_another_kind_is_not_used(self, saved, changed):
         path = saved.config.jwks.snapshot
         path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,22 +73,49 @@ def test_a_whole_file_is_read():
         ("version = 1", "version = true", 'line 1: field "version" must be 1'),
         ("version = 1\n", "", 'line 1: field "version" is missing'),
         ("deny = true", "deny = false", 'line 15: defaults: field "deny" must be true: what no route names is denied'),
-        ('"10.0.0.0/8"', '"10.0.0.1/8"', 'line 2: field "trusted_proxies" must be a list of networks such as "10.0.0.0/8"'),
-        ('audience = "https://api.example"\nupstream = "http://o', 'upstream = "http://o',
-         'line 20: route "order-read": field "audience" is missing'),
-        ('audience = "https://api.example"\nupstream = "http://o', 'audience = ""\nupstream = "http://o',
-         'line 23: route "order-read": field "audience" must be text'),
+        (
+            '"10.0.0.0/8"',
+            '"10.0.0.1/8"',
+            'line 2: field "trusted_proxies" must be a list of networks such as "10.0.0.0/8"',
+        ),
+        (
+            'audience = "https://api.example"\nupstream = "http://o',
+            'upstream = "http://o',
+            'line 20: route "order-read": field "audience" is missing',
+        ),
+        (
+            'audience = "https://api.example"\nupstream = "http://o',
+            'audience = ""\nupstream = "http://o',
+            'line 23: route "order-read": field "audience" must be text',
+        ),
         ('upstream = "http://orders:8000"\n', "", 'line 20: route "order-read": field "upstream" is missing'),
-        ('path = "/users/{uid}/orders/{oid}"', 'path = "users"', 'line 22: route "order-read".match: field "path" must start with /'),
+        (
+            'path = "/users/{uid}/orders/{oid}"',
+            'path = "users"',
+            'line 22: route "order-read".match: field "path" must start with /',
+        ),
         ("role_any", "roles_any", 'line 26: route "order-read".require: field "roles_any" is unknown'),
         ('id = "second"', 'id = "order-read"', 'line 29: route "order-read": field "id" is used twice'),
+        (
+            'path = "/x"',
+            'path = "/.gatehouse/x"',
+            'line 35: route "second".match: field "path" is reserved for the gateway itself',
+        ),
+        (
+            '["orders:read"]',
+            '["orders read"]',
+            'line 26: route "order-read".require: field "scope" must be words without space, quote or backslash',
+        ),
         ('path = "/x"', 'path = "/x"\npaht = 1', 'line 36: route "second".match: field "paht" is unknown'),
         ('leeway = "10s"', 'leeway = "61s"', 'line 11: issuers.main: field "leeway" must be at most "60s"'),
         ("[log]", "[lgo]", 'line 17: field "lgo" is unknown'),
-        ('method = ["POST"]', 'method = ["TRACE"]',
-         'line 34: route "second".match: field "method" may hold DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT'),
+        (
+            'method = ["POST"]',
+            'method = ["TRACE"]',
+            'line 34: route "second".match: field "method" may hold DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT',
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_problem_is_named_with_line_route_and_field(old, new, expected):
     assert old in GOOD
     assert problems(GOOD.replace(old, new, 1)) == [expected]
@@ -95,17 +124,42 @@ def test_a_problem_is_named_with_line_route_and_field(old, new, expected):
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("listen", '"127.0.0.1"'), ("listen", '"127.0.0.1:99999"'), ("listen", '"example.com:80"'), ("listen", "80"),
-        ("listen", '":80"'), ("listen", '"unix:x"'), ("hosts", "[]"), ("hosts", '["a/b"]'), ("hosts", '["a", "a"]'),
-        ("issuer", '"http://idp.example"'), ("issuer", '"https://u@idp.example"'), ("issuer", '"https://idp.example?x"'),
-        ("issuer", '"https://idp.example:x"'), ("algs", '["none"]'), ("algs", '["HS256"]'), ("algs", "7"),
-        ("leeway", '"0s"'), ("leeway", "10"), ("leeway", '"10"'), ("leeway", "true"), ("file", '""'), ("file", '"a\\nb"'),
-        ("body_limit", '"0B"'), ("body_limit", "7"), ("body_limit", '"1TB"'), ("id", "7"), ("method", "[]"),
-        ("upstream", '"ftp://orders"'), ("upstream", '"http://orders/x"'), ("upstream", '"http://u@orders"'),
-        ("upstream", '"http://orders:0"'), ("upstream", '"http://orders:99999"'), ("upstream", '"http://"'),
+        ("listen", '"127.0.0.1"'),
+        ("listen", '"127.0.0.1:99999"'),
+        ("listen", '"example.com:80"'),
+        ("listen", "80"),
+        ("listen", '":80"'),
+        ("listen", '"unix:x"'),
+        ("hosts", "[]"),
+        ("hosts", '["a/b"]'),
+        ("hosts", '["a", "a"]'),
+        ("issuer", '"http://idp.example"'),
+        ("issuer", '"https://u@idp.example"'),
+        ("issuer", '"https://idp.example?x"'),
+        ("issuer", '"https://idp.example:x"'),
+        ("algs", '["none"]'),
+        ("algs", '["HS256"]'),
+        ("algs", "7"),
+        ("leeway", '"0s"'),
+        ("leeway", "10"),
+        ("leeway", '"10"'),
+        ("leeway", "true"),
+        ("file", '""'),
+        ("file", '"a\\nb"'),
+        ("body_limit", '"0B"'),
+        ("body_limit", "7"),
+        ("body_limit", '"1TB"'),
+        ("id", "7"),
+        ("method", "[]"),
+        ("upstream", '"ftp://orders"'),
+        ("upstream", '"http://orders/x"'),
+        ("upstream", '"http://u@orders"'),
+        ("upstream", '"http://orders:0"'),
+        ("upstream", '"http://orders:99999"'),
+        ("upstream", '"http://"'),
         ("upstream", '"http://orders?x"'),
     ],
-)  # fmt: skip
+)
 def test_a_value_that_cannot_be_meant_is_refused(line, value):
     lines = [f"{line} = {value}" if each.startswith(f"{line} = ") else each for each in GOOD.split("\n")]
     said = problems("\n".join(lines))
@@ -114,10 +168,18 @@ def test_a_value_that_cannot_be_meant_is_refused(line, value):
 
 @pytest.mark.parametrize(
     "extra",
-    ["[server.limits]\nconnections = 0", "[server.limits]\nconnections = true", '[headers]\nidentity = "signed_jwt"',
-     "[headers]\nforward_authorization = 1", '[headers]\nstrip = ["a b"]', "[roles]\nauditor = []", "routes = 7",
-     "[issuers.main.jwks]\nx=1", "[server.limits]\nbanana = 1"],
-)  # fmt: skip
+    [
+        "[server.limits]\nconnections = 0",
+        "[server.limits]\nconnections = true",
+        '[headers]\nidentity = "signed_jwt"',
+        "[headers]\nforward_authorization = 1",
+        '[headers]\nstrip = ["a b"]',
+        "[roles]\nauditor = []",
+        "routes = 7",
+        "[issuers.main.jwks]\nx=1",
+        "[server.limits]\nbanana = 1",
+    ],
+)
 def test_what_is_not_known_or_not_possible_is_refused(extra):
     text = GOOD.replace("[server]", extra + "\n[server]", 1)
     assert problems(text)
@@ -161,8 +223,11 @@ def test_max_stale_is_not_shorter_than_refresh():
 
 
 def test_two_routes_cannot_claim_the_same_requests():
-    (said,) = problems(GOOD.replace('path = "/x"', 'path = "/users/{a}/orders/{b}"').replace('["POST"]', '["GET", "POST"]').replace(
-        "[routes.match]", '[routes.match]\nhost = "api.example"'))  # fmt: skip
+    (said,) = problems(
+        GOOD.replace('path = "/x"', 'path = "/users/{a}/orders/{b}"')
+        .replace('["POST"]', '["GET", "POST"]')
+        .replace("[routes.match]", '[routes.match]\nhost = "api.example"')
+    )
     assert 'is taken: GET /users/{a}/orders/{b} is already in route "order-read"' in said
 
 
@@ -200,9 +265,29 @@ def test_no_trusted_proxies_may_be_said_aloud():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "/{", "/{}", "/{A}", "/{a}x", "/x{a}", "/{a}/{a}", "/{a...}/b", "/a//b", "/a/../b", "/./a", "/%41", "/a;b",
-     "/a\\b", "/*", "/a//{rest...}", "/{rest..}", "/rest...}", "/a\n"],
-)  # fmt: skip
+    [
+        "",
+        "x",
+        "/{",
+        "/{}",
+        "/{A}",
+        "/{a}x",
+        "/x{a}",
+        "/{a}/{a}",
+        "/{a...}/b",
+        "/a//b",
+        "/a/../b",
+        "/./a",
+        "/%41",
+        "/a;b",
+        "/a\\b",
+        "/*",
+        "/a//{rest...}",
+        "/{rest..}",
+        "/rest...}",
+        "/a\n",
+    ],
+)
 def test_a_template_has_one_reading(text):
     with pytest.raises(BadTemplate):
         Template.parse(text)
@@ -226,17 +311,33 @@ def test_a_template_is_its_segments(text, segments, names, rest):
 
 @given(st.text(max_size=80))
 def test_any_text_is_a_configuration_or_a_named_problem(text):
-    try:
+    with contextlib.suppress(ConfigError):
         parse(text)
-    except ConfigError as error:
-        assert error.problems
 
 
-PIECES = st.sampled_from([
-    "version = 1", "[server]", "listen = 7", "[issuers.main]", 'issuer = "https://a.example"', "[[routes]]", 'id = "a"',
-    "match = { }", 'match = { method = ["GET"], path = "/a" }', 'audience = "x"', "require = { scope = 7 }", "[issuers]",
-    "jwks = { refresh = [] }", "routes = []", "[routes.match]", "upstream = {}", "[headers]", "strip = [7]", "log = 1",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        "version = 1",
+        "[server]",
+        "listen = 7",
+        "[issuers.main]",
+        'issuer = "https://a.example"',
+        "[[routes]]",
+        'id = "a"',
+        "match = { }",
+        'match = { method = ["GET"], path = "/a" }',
+        'audience = "x"',
+        "require = { scope = 7 }",
+        "[issuers]",
+        "jwks = { refresh = [] }",
+        "routes = []",
+        "[routes.match]",
+        "upstream = {}",
+        "[headers]",
+        "strip = [7]",
+        "log = 1",
+    ]
+)
 
 
 @given(st.lists(PIECES, max_size=14))

@@ -40,9 +40,15 @@ def environ(
     path: str = "/orders/7", *, token: str | None = None, raw: str | None = None, **more: Any
 ) -> dict[str, Any]:
     built = {
-        "REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "", "HTTP_HOST": "api.example",
-        "REMOTE_ADDR": "192.0.2.1", "wsgi.input": BytesIO(), **more,
-    }  # fmt: skip
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "",
+        "HTTP_HOST": "api.example",
+        "REMOTE_ADDR": "192.0.2.1",
+        "wsgi.input": BytesIO(),
+        **more,
+    }
     if token is not None:
         built["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     if raw is not None:
@@ -143,9 +149,18 @@ def test_wsgi_refuses_what_every_shape_refuses(changed, claims, status, gate, pr
 @pytest.mark.attack("GW5")
 @pytest.mark.parametrize(
     ("path", "raw"),
-    [("/orders/7", "/orders/8"), ("/orders/a/b", "/orders/a%2fb"), ("/orders/7", "//orders/7"), ("/orders/7", "/x/../orders/7"),
-     ("/orders//7", None), ("/orders/../7", None), ("/orders/7;x", None), ("/orders/\xff", None), ("/orders/7", "/orders/%37%00")],
-)  # fmt: skip
+    [
+        ("/orders/7", "/orders/8"),
+        ("/orders/a/b", "/orders/a%2fb"),
+        ("/orders/7", "//orders/7"),
+        ("/orders/7", "/x/../orders/7"),
+        ("/orders//7", None),
+        ("/orders/../7", None),
+        ("/orders/7;x", None),
+        ("/orders/\xff", None),
+        ("/orders/7", "/orders/%37%00"),
+    ],
+)
 def test_wsgi_refuses_a_path_that_the_application_would_read_otherwise(path, raw, gate, provider):
     app = Wsgi(gate)
     assert app(environ(path, token=provider.token(), raw=raw))[0] == 400
@@ -154,9 +169,13 @@ def test_wsgi_refuses_a_path_that_the_application_would_read_otherwise(path, raw
 
 @pytest.mark.parametrize(
     ("path", "raw"),
-    [("/orders/7", "/orders/%37?x=1"), ("/orders/caf\xc3\xa9", "/orders/caf%C3%A9"), ("/orders/a b", None),
-     ("/orders/7", "http://api.example/orders/7")],
-)  # fmt: skip
+    [
+        ("/orders/7", "/orders/%37?x=1"),
+        ("/orders/caf\xc3\xa9", "/orders/caf%C3%A9"),
+        ("/orders/a b", None),
+        ("/orders/7", "http://api.example/orders/7"),
+    ],
+)
 def test_wsgi_takes_a_path_that_both_read_alike(path, raw, gate, provider):
     assert Wsgi(gate)(environ(path, token=provider.token(), raw=raw))[0] == 200
 
@@ -170,9 +189,16 @@ def test_wsgi_sees_the_whole_path_below_a_mount(gate, provider):
 @pytest.mark.attack("GW1", "GW2", "GW9")
 @pytest.mark.parametrize(
     "key",
-    ["HTTP_X_AUTH_SUBJECT", "HTTP_X_AUTH_ANYTHING", "HTTP_X.AUTH.ROLES", "HTTP_X_USER", "HTTP_X_FORWARDED_FOR",
-     "HTTP_X_GATEHOUSE_STATUS", "HTTP_X-AUTH-CLIENT"],
-)  # fmt: skip
+    [
+        "HTTP_X_AUTH_SUBJECT",
+        "HTTP_X_AUTH_ANYTHING",
+        "HTTP_X.AUTH.ROLES",
+        "HTTP_X_USER",
+        "HTTP_X_FORWARDED_FOR",
+        "HTTP_X_GATEHOUSE_STATUS",
+        "HTTP_X-AUTH-CLIENT",
+    ],
+)
 def test_wsgi_removes_every_spelling_of_our_headers(key, gate, provider):
     app = Wsgi(gate)
     app({**environ(token=provider.token()), key: "mallory"})

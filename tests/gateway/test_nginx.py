@@ -63,10 +63,14 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
+def gateway(_nginx):
+    return _nginx[0]
+
+
+@pytest.fixture
 def nginx(_nginx, issuer, upstream):
-    gateway, address = _nginx
-    gateway.forget()
-    return address
+    _nginx[0].forget()
+    return _nginx[1]
 
 
 def test_a_good_token_reaches_the_api_under_its_name(nginx, upstream, token):
@@ -134,8 +138,8 @@ def test_the_challenge_reaches_the_caller_once(nginx, issuer):
 
 
 @pytest.mark.attack("GW18")
-def test_503_reaches_the_caller_with_its_wait(_nginx, nginx, token):
-    source = _nginx[0].server._gate.sources["main"]
+def test_503_reaches_the_caller_with_its_wait(gateway, nginx, token):
+    source = gateway.server._gate.sources["main"]
     snapshot, source.snapshot = source.snapshot, None
     try:
         answer = ask(nginx, request(token=token))

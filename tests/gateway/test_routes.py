@@ -30,8 +30,19 @@ def chosen(routes: Routes, path: str, *, host: str = "h", method: str = "GET") -
 
 @pytest.fixture
 def routes() -> Routes:
-    paths = ("/", "/users/me", "/users/{id}", "/users/{id}/keys", "/users/{id}/keys/{key}", "/files/{rest...}", "/files/top",
-             "/dir/", "/{any}", "/a/{x}/c", "/a/b/{y}")  # fmt: skip
+    paths = (
+        "/",
+        "/users/me",
+        "/users/{id}",
+        "/users/{id}/keys",
+        "/users/{id}/keys/{key}",
+        "/files/{rest...}",
+        "/files/top",
+        "/dir/",
+        "/{any}",
+        "/a/{x}/c",
+        "/a/b/{y}",
+    )
     return Routes([route(path) for path in paths])
 
 

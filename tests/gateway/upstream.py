@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -67,7 +68,10 @@ def read_request(connection: socket.socket, kept: bytes) -> tuple[Seen, bytes] |
     seen = Seen(head, b"")
     if seen.header(b"transfer-encoding"):
         while not kept.endswith(b"0\r\n\r\n"):
-            kept += connection.recv(65_536)
+            more = connection.recv(65_536)
+            if not more:
+                return None
+            kept += more
         return Seen(head, kept), b""
     length = int(seen.header(b"content-length") or 0)
     while len(kept) < length:
@@ -78,30 +82,24 @@ def read_request(connection: socket.socket, kept: bytes) -> tuple[Seen, bytes] |
     return Seen(head, kept[:length]), kept[length:]
 
 
+def _serve(upstream: Upstream, connection: socket.socket) -> None:
+    kept = b""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connection, contextlib.suppress(OSError):
+        while (got := read_request(connection, kept)) is not None:
+            seen, kept = got
+            upstream.seen.append(seen)
+            if upstream.script is None:
+                connection.sendall(upstream.answer)
+            elif not upstream.script(connection, seen):
+                return
+
+
 @contextmanager
 def running(upstream: Upstream) -> Iterator[Upstream]:
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     upstream.port = listener.getsockname()[1]
     open_ones: list[socket.socket] = []
-
-    def serve(connection: socket.socket) -> None:
-        kept = b""
-        with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while True:
-                try:
-                    got = read_request(connection, kept)
-                    if got is None:
-                        return
-                    seen, kept = got
-                    upstream.seen.append(seen)
-                    if upstream.script is not None:
-                        if not upstream.script(connection, seen):
-                            return
-                    else:
-                        connection.sendall(upstream.answer)
-                except OSError:
-                    return
 
     def accept() -> None:
         while True:
@@ -111,7 +109,7 @@ def running(upstream: Upstream) -> Iterator[Upstream]:
                 return
             upstream.connections += 1
             open_ones.append(connection)
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=_serve, args=(upstream, connection), daemon=True).start()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
@@ -121,8 +119,6 @@ def running(upstream: Upstream) -> Iterator[Upstream]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         for connection in open_ones:
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
         thread.join()

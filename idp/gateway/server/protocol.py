@@ -34,7 +34,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.shape = cast("Shape", self.app)
         self.deadline = _FOREVER
         self.draining = False
-        self._arrival: Arrival | None = None
+        self._arrival = Arrival()
         self._exchange: Exchange | None = None  # the one whose request is being read
         self._running: Exchange | None = None  # the one being answered
         self._queue: deque[Exchange] = deque()
@@ -44,6 +44,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._overhead = 0
         self._lingering = False
+        self._in_queue = False
         self._dated: list[tuple[bytes, bytes]] = []
         self._date = b""
 
@@ -114,19 +115,15 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Keep the target as it came; what is decided on is what is forwarded."""
-        if self._arrival is not None:
-            self._arrival.target += url
+        self._arrival.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
-        if self._arrival is not None:
-            self._arrival.header(name, value)
+        self._arrival.header(name, value)
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole and let the gateway decide."""
         arrival = self._arrival
-        if arrival is None:
-            raise Unreadable(400)
         self._reading_head = False
         arrival.check(self.parser.get_method().decode("ascii"), self.parser.get_http_version())
         self._check_size(arrival)
@@ -157,17 +154,15 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of the body."""
         self._body_bytes += len(body)
-        if self._exchange is not None:
-            self._exchange.feed(body)
+        cast("Exchange", self._exchange).feed(body)
 
     def on_message_complete(self) -> None:
         """The request ends; no deadline while it is answered."""
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange = cast("Exchange", self._exchange), None
         self.deadline = _FOREVER
-        if exchange is not None:
-            exchange.end()
-            if exchange.complete and self._running is None:
-                self._wait_for_next()
+        exchange.end()
+        if exchange.complete and self._running is None:
+            self._wait_for_next()
 
     # The answers
 
@@ -191,11 +186,20 @@ class GatewayProtocol(HttpToolsProtocol):
         elif not exchange.keep_alive or self.draining:
             self.transport.close()
         elif self._queue:
-            self._begin(self._queue.popleft())
+            self._begin_queued()
         else:
             self.flow.resume_reading()
             if self._exchange is None and not self._reading_head:
                 self._wait_for_next()
+
+    def _begin_queued(self) -> None:
+        """Go through what was pipelined in a loop: answers that come at once would else nest without end."""
+        if self._in_queue:
+            return
+        self._in_queue = True
+        while self._queue and self._running is None and not self.transport.is_closing():
+            self._begin(self._queue.popleft())
+        self._in_queue = False
 
     def _wait_for_next(self) -> None:
         self.deadline = self.loop.time() + self.limits.keep_alive_seconds
