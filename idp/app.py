@@ -68,7 +68,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
     _configure(app, sealer)
     db = extension.attach(app, settings.database_url)
     issuer_api.ensure(db, settings.issuer, clock())
-    app.extensions[EXTENSION] = _services(settings, db, sealer, clock)
+    held = app.extensions[EXTENSION] = _services(settings, db, sealer, clock)
+    facts = server_facts(settings)
     errors.init_app(app)
     csrf.init_app(app)
     headers.init_app(app, https=settings.issuer.startswith("https:"))
@@ -82,9 +83,11 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         jwks.blueprint,
         logout.blueprint,
         health.blueprint,
-        discovery.blueprint(server_facts(settings)),
+        discovery.blueprint(facts),
     ):
         app.register_blueprint(blueprint)
+    for path, source in {**discovery.sources(facts), PATHS["jwks"]: jwks.source(held)}.items():
+        app.publish(path, source)
     return app
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from flask import Blueprint, request
 
 from idp.protocol import metadata
-from idp.web.document import etag_of, serve
+from idp.web.document import JSON, etag_of, headers, serve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flask import Response
 
     from idp.protocol.metadata import ServerFacts
+    from idp.web.document import Source
 
 OPENID: Final = "/.well-known/openid-configuration"
 OAUTH: Final = "/.well-known/oauth-authorization-server"
@@ -37,6 +38,17 @@ def blueprint(facts: ServerFacts) -> Blueprint:
         return serve(request, oauth, oauth_etag, content_type="application/json", max_age=MAX_AGE)
 
     return made
+
+
+def sources(facts: ServerFacts) -> dict[str, Source]:
+    """Return where the bytes come from, by path, for whoever needs nothing else of the application."""
+    openid, oauth = _bytes(metadata.openid(facts)), _bytes(metadata.oauth(facts))
+    return {OPENID: _source(openid), OAUTH: _source(oauth)}
+
+
+def _source(body: bytes) -> Source:
+    told = [JSON, *headers(etag_of(body), MAX_AGE)]
+    return lambda: (body, told)
 
 
 def _bytes(document: Mapping[str, object]) -> bytes:

@@ -17,6 +17,7 @@ _PAGE: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+HSTS: Final = "max-age=63072000"
 
 
 # No Cross-Origin-Opener-Policy: apps that sign in through a popup would lose sight of it, and frames are forbidden.
@@ -28,7 +29,7 @@ def init_app(app: Flask, *, https: bool) -> None:
     def finish(response: Response) -> Response:
         headers = response.headers
         if https:
-            headers["Strict-Transport-Security"] = "max-age=63072000"
+            headers["Strict-Transport-Security"] = HSTS
         if type(response) is Answer:
             return response  # has its headers already
         headers["X-Content-Type-Options"] = "nosniff"
@@ -39,6 +40,12 @@ def init_app(app: Flask, *, https: bool) -> None:
         return response
 
     app.after_request(finish)
+
+
+def always(*, https: bool) -> list[tuple[str, str]]:
+    """Return what every answer to a program has, for those that leave without Flask."""
+    told = [("X-Content-Type-Options", "nosniff")]
+    return [("Strict-Transport-Security", HSTS), *told] if https else told
 
 
 def content_security_policy(form_to: str | None = None, image_from: str | None = None) -> str:
