@@ -1,52 +1,58 @@
-"""Who is calling: what a verified token says, in the form in which each request needs it."""
+"""Who is calling: what a verified token says, in the form in which each request needs it.
+
+Thousands are kept at once, so sets that tokens have in common are shared, and the claims stay as they came.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 from idp.gateway.headers import EMPTY_IDENTITY, IDENTITY, identity_value
-from idp.jose.strict import JoseError
+from idp.jose.strict import JoseError, loads
 from idp.jose.verify import audience_list
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _DIGEST: Final = 16
+_WIRE: Final = b"".join(name + b": %b\r\n" for name in IDENTITY)
 
 
 class Principal:
-    """A verified token. Made once per token and kept, so everything is split and encoded beforehand."""
+    """A verified token."""
 
-    __slots__ = (
-        "audiences",
-        "claims",
-        "client_id",
-        "headers",
-        "kid",
-        "roles",
-        "scopes",
-        "subject",
-        "subject_digest",
-        "wire",
-    )
+    __slots__ = ("_payload", "_values", "audiences", "client_id", "kid", "roles", "scopes", "subject")
 
-    def __init__(self, claims: Mapping[str, object], kid: str) -> None:
-        self.claims = claims
+    def __init__(self, claims: Mapping[str, object], *, kid: str = "", payload: bytes = b"{}") -> None:
         self.kid = kid
         self.subject = _text(claims, "sub")
-        self.client_id = _text(claims, "client_id")
-        self.audiences = frozenset(audience_list(claims))
-        scopes = str(claims.get("scope", "")).split(" ")
-        self.scopes = frozenset(scope for scope in scopes if scope)
-        self.roles = _roles(claims)
-        # Enough to follow one person through the log, not enough to say who it is (decision log).
-        self.subject_digest = sha256(self.subject.encode()).hexdigest()[:_DIGEST]
-        self.headers: Headers = tuple(zip(IDENTITY, self._values(), strict=True))
-        self.wire = b"".join(name + b": " + value + b"\r\n" for name, value in self.headers)
+        self.audiences = _shared(audience_list(claims))
+        self.client_id, client_value = _name(_text(claims, "client_id"))
+        self.scopes, scope_value = _words(tuple(str(claims.get("scope", "")).split(" ")))
+        self.roles, role_value = _words(_roles(claims))
+        self._values = (identity_value(self.subject), client_value, scope_value, role_value)
+        self._payload = payload
 
-    def _values(self) -> tuple[bytes, ...]:
-        listed = (b" ".join(identity_value(name) for name in sorted(names)) for names in (self.scopes, self.roles))
-        return (identity_value(self.subject), identity_value(self.client_id), *listed)
+    @property
+    def claims(self) -> dict[str, object]:
+        """Every claim, read again from the verified payload: few ask for them, and thousands would have to be kept."""
+        return loads(self._payload)
+
+    @property
+    def headers(self) -> Headers:
+        """The identity headers."""
+        return tuple(zip(IDENTITY, self._values, strict=True))
+
+    @property
+    def wire(self) -> bytes:
+        """The identity headers as they are written."""
+        return _WIRE % self._values
+
+    @property
+    def subject_digest(self) -> str:
+        """Enough to follow one person through the log, not enough to say who it is (decision log)."""
+        return sha256(self.subject.encode()).hexdigest()[:_DIGEST]
 
 
 NOBODY: Final[Headers] = EMPTY_IDENTITY
@@ -59,9 +65,26 @@ def _text(claims: Mapping[str, object], name: str) -> str:
     return value
 
 
-def _roles(claims: Mapping[str, object]) -> frozenset[str]:
+def _roles(claims: Mapping[str, object]) -> tuple[str, ...]:
     """Read roles as RFC 9068 section 2.2.3.1 has them: a list of texts, or nothing at all."""
     given = claims.get("roles", [])
     if not isinstance(given, list) or not all(isinstance(role, str) and role and role.isprintable() for role in given):
         raise JoseError("roles is not a list of texts")
-    return frozenset(given)
+    return tuple(given)
+
+
+@lru_cache(maxsize=1_024)
+def _shared(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
+
+
+@lru_cache(maxsize=1_024)
+def _words(names: tuple[str, ...]) -> tuple[frozenset[str], bytes]:
+    """Give words as a set and as a header value."""
+    words = frozenset(filter(None, names))
+    return words, b" ".join(identity_value(word) for word in sorted(words))
+
+
+@lru_cache(maxsize=1_024)
+def _name(name: str) -> tuple[str, bytes]:
+    return name, identity_value(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -13,7 +14,7 @@ from idp.gateway.snapshot import Snapshot
 from idp.gateway.token_cache import TokenCache
 from idp.jose.access_token import verify_access_token
 from idp.jose.keys import UnknownKey
-from idp.jose.strict import MAX_TOKEN, JoseError, split
+from idp.jose.strict import MAX_TOKEN, JoseError, b64decode, split
 
 # These end by themselves: to remember such a refusal would outlast its reason.
 _PASSING: Final = frozenset({"token is not valid yet", "token is from the future"})
@@ -66,19 +67,18 @@ class Verifier:
         if known is not None:
             raise Refused(known)
         try:
-            principal = self._read(token, snapshot, now)
+            principal, end = self._read(token, snapshot, now)
         except UnknownKey as unknown:
             raise KeyUnknown(unknown.reason) from None
         except JoseError as wrong:
             if wrong.reason not in _PASSING:
                 self._cache.refuse(key, snapshot.version, wrong.reason, now)
             raise Refused(wrong.reason) from None
-        exp = principal.claims["exp"]
-        end = float(exp) + self._config.leeway if isinstance(exp, int | float) else now
         self._cache.put(key, snapshot.generation, principal, now=now, end=end)
         return principal
 
-    def _read(self, token: bytes, snapshot: Snapshot, now: float) -> Principal:
+    def _read(self, token: bytes, snapshot: Snapshot, now: float) -> tuple[Principal, float]:
+        """Verify, and say until when it holds."""
         text = token.decode("latin-1")  # not ASCII: `split` says so
         claims = verify_access_token(
             text,
@@ -89,4 +89,12 @@ class Verifier:
             now=now,
             leeway=self._config.leeway,
         )
-        return Principal(claims, str(split(text).header.get("kid", "")))
+        header, payload, _ = text.split(".")
+        end = float(str(claims["exp"])) + self._config.leeway
+        return Principal(claims, kid=_kid(header), payload=b64decode(payload.encode("ascii"))), end
+
+
+@lru_cache(maxsize=64)
+def _kid(header: str) -> str:
+    """Read the key's name out of the header of a verified token; tokens of one key share one header."""
+    return str(split(f"{header}.e30.e30").header.get("kid", ""))

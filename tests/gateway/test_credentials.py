@@ -189,8 +189,15 @@ def claims(**changed):
     return {"sub": "a", "client_id": "c", "aud": "x", **changed}
 
 
+def test_every_claim_can_be_read_again():
+    principal = Principal(claims(scope=" b  a ", roles=["z"]), payload=b'{"sub":"a","x":[1]}')
+    assert principal.claims == {"sub": "a", "x": [1]}
+    assert (principal.scopes, principal.roles, principal.audiences) == ({"a", "b"}, {"z"}, {"x"})
+    assert dict(principal.headers)[b"x-auth-scopes"] == b"a b"
+
+
 def test_the_cache_forgets_the_token_not_used_longest():
-    cache, someone = TokenCache(size=2), Principal(claims(), "k")
+    cache, someone = TokenCache(size=2), Principal(claims())
     for key in (b"1", b"2"):
         cache.put(key, 0, someone, now=0, end=100)
     assert cache.get(b"1", 0, 1)
@@ -200,7 +207,7 @@ def test_the_cache_forgets_the_token_not_used_longest():
 
 
 def test_the_cache_keeps_a_token_a_minute_and_never_past_its_end():
-    cache, someone = TokenCache(), Principal(claims(), "k")
+    cache, someone = TokenCache(), Principal(claims())
     cache.put(b"long", 0, someone, now=0, end=1_000)
     cache.put(b"short", 0, someone, now=0, end=10)
     assert [cache.get(b"long", 0, now) is not None for now in (59.9, 60)] == [True, False]
@@ -209,7 +216,7 @@ def test_the_cache_keeps_a_token_a_minute_and_never_past_its_end():
 
 @pytest.mark.attack("GW20")
 def test_the_cache_forgets_what_was_verified_before_a_key_went():
-    cache, someone = TokenCache(), Principal(claims(), "k")
+    cache, someone = TokenCache(), Principal(claims())
     cache.put(b"1", 7, someone, now=0, end=100)
     assert cache.get(b"1", 8, 1) is None
     assert cache.get(b"1", 7, 1) is None
@@ -236,7 +243,7 @@ class Vanishing(dict):
 
 
 def test_the_cache_does_not_mind_other_threads():
-    cache, someone = TokenCache(size=1), Principal(claims(), "k")
+    cache, someone = TokenCache(size=1), Principal(claims())
     cache._seen = Vanishing()
     cache.put(b"1", 0, someone, now=0, end=10)
     assert cache.get(b"1", 0, 1) is someone
