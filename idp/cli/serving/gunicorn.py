@@ -13,6 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from idp.cli.serving.tls import ReloadingContext
+from idp.cli.serving.worker import Worker
 from idp.settings import Settings
 from idp.web import logs
 
@@ -51,7 +52,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "bind": f"{settings.host}:{settings.port}",
         "workers": settings.workers,
         "threads": settings.threads,
-        "worker_class": "gthread",
+        "worker_class": Worker,
         "backlog": 2048,
         "keepalive": 15,
         "timeout": 30,

@@ -1,0 +1,41 @@
+"""gunicorn's gthread with an end to patience: no thread waits for a client that is silent, or speaks drop by drop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import Any, Final
+
+from gunicorn.workers import gthread
+
+# From the first byte of a request to the last of its answer; ours take a few seconds at the very most.
+SECONDS: Final = 10.0
+
+
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+    """Threads are few and connections many: who holds one too long is cut off."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._busy: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, once there is one: until then the poller waits, which costs no thread."""
+        if not conn.initialized and not conn.wait_for_data(0):
+            return gthread._DEFER  # noqa: SLF001 - what it returns itself, five seconds later
+        self._busy[conn] = time.monotonic() + SECONDS
+        try:
+            return super().handle(conn)
+        finally:
+            del self._busy[conn]
+
+    def murder_pending(self) -> None:
+        """End what has waited too long; gunicorn asks once a second."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, deadline in tuple(self._busy.items()):
+            if now > deadline:
+                with contextlib.suppress(OSError):
+                    # The socket beneath TLS: its thread, which may be reading, then finds the end.
+                    socket.socket.shutdown(conn.sock, socket.SHUT_RDWR)
