@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -349,3 +351,14 @@ def test_a_line_is_found_as_near_as_can_be():
     text = '[a]\nx = 1\n[[b]]\n[b.c]\n"y" = 2\n[[b]]\nz = { w = 1 }\n'
     places = [("a", "x"), ("b", 0, "c", "y"), ("b", 1, "z", "w"), ("b", 5, "q"), ("nowhere",), ("b", 0, "z")]
     assert [line_of(text, place) for place in places] == [2, 5, 7, 1, 1, 3]
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.mark.parametrize("page", ["gateway.md", "getting-started.md"])
+def test_the_file_in_the_documentation_is_one(page):
+    (text,) = (
+        part for part in re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL) if "[[routes]]" in part
+    )
+    assert parse(text).routes
