@@ -13,7 +13,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from idp.cli.serving.tls import ReloadingContext
-from idp.cli.serving.worker import Worker
+from idp.cli.serving.worker import CONNECTIONS, Worker
 from idp.settings import Settings
 from idp.web import logs
 
@@ -53,6 +53,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "workers": settings.workers,
         "threads": settings.threads,
         "worker_class": Worker,
+        "worker_connections": CONNECTIONS,
         "backlog": 2048,
         "keepalive": 15,
         "timeout": 30,

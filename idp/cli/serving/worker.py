@@ -11,6 +11,8 @@ from gunicorn.workers import gthread
 
 # From the first byte of a request to the last of its answer; ours take a few seconds at the very most.
 SECONDS: Final = 10.0
+# Of a worker. With the store's own they stay below 1024, the files a process may have where nobody said otherwise.
+CONNECTIONS: Final = 800
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
@@ -29,6 +31,19 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             return super().handle(conn)
         finally:
             del self._busy[conn]
+
+    def accept(self, listener: Any) -> None:
+        """Take one more; of as many as there may be, the one that has been silent the longest makes room."""
+        super().accept(listener)
+        if self.nr_conns >= self.worker_connections:
+            for silent, end in (
+                (self.pending_conns, self.murder_pending),
+                (self.keepalived_conns, self.murder_keepalived),
+            ):
+                if silent:
+                    silent[0].timeout = 0.0
+                    end()
+                    return
 
     def murder_pending(self) -> None:
         """End what has waited too long; gunicorn asks once a second."""

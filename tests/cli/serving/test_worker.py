@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from idp.cli.serving.worker import SECONDS
+from idp.cli.serving.worker import CONNECTIONS, SECONDS
 from tests.services.authority import Authority, Certificate
 from tests.services.provider import Provider, session
 
@@ -41,6 +41,12 @@ def seconds_to_answer(provider: Provider, trust: Path | None = None) -> float:
 def test_connections_without_a_request_cost_no_thread(provider: Provider) -> None:
     with ExitStack() as held:
         hold(held, provider, b"", connections=8 * THREADS)
+        assert seconds_to_answer(provider) < 3
+
+
+def test_silent_connections_make_room_for_whoever_says_something(provider: Provider) -> None:
+    with ExitStack() as held:
+        hold(held, provider, b"", connections=CONNECTIONS + 20)
         assert seconds_to_answer(provider) < 3
 
 
