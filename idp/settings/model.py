@@ -54,7 +54,10 @@ class Serving(BaseSettings):
     threads: int = Field(8, ge=1, le=64, description="Threads of each worker.")
     metrics_port: Port = Field(9100, description="Port of the Prometheus metrics, on loopback; 0 turns them off.")
     front: Literal["proxy", "tls"] = Field(
-        "proxy", description="`tls`: TLS ends here, with `tls_certificate` and `tls_key`; `proxy`: a front ends it."
+        "proxy",
+        # granian hands a request to a thread at the end of its head, and no time limit of its own ends a slow body.
+        description="`tls`: TLS ends here, with `tls_certificate` and `tls_key`; `proxy`: a front ends it, and takes "
+        "in whole request bodies before it passes them on (nginx does), or a few slow senders hold every thread.",
     )
     tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); read again when it changes.")
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
