@@ -73,6 +73,11 @@ def _web_problem(uri: str, scheme: str) -> str | None:
     return None
 
 
+def proves_identity(uri: str) -> bool:
+    """Say whether only the client itself can be listening there (RFC 8252 section 8.6)."""
+    return uri.startswith("https://")
+
+
 def with_params(uri: str, params: Iterable[tuple[str, str]]) -> str:
     """Add answer parameters to the query and keep what is there (RFC 6749 section 3.1.2)."""
     base, mark, query = uri.partition("?")

@@ -71,7 +71,7 @@ def _remember(now_at: Visit) -> None:
     account_id, client_id = _here(now_at).account.id, now_at.client.client_id
     allowed = {audience: list(names) for audience, names in now_at.scopes.items()}
     with services().db.write() as tx:
-        if not signin.change(tx, now_at.signin.id, now_at.now, consented_at=now_at.now):
+        if not signin.change(tx, now_at.signin.id, now_at.now, account_id=account_id, consented_at=now_at.now):
             return
         consent.allow(tx, account_id, client_id, allowed, now_at.now)
         services().audit.record(

@@ -56,6 +56,8 @@ class Asker:
 
     require_consent: bool
     default_acr_values: tuple[str, ...] = ()
+    # Whether anybody else could be given this client's answer and use it (RFC 8252 section 8.6).
+    impersonable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +177,18 @@ def _acr_wishes(request: AuthorizeRequest) -> tuple[tuple[str, ...] | None, tupl
 
 
 def _must_consent(at: Situation) -> bool:
-    if at.progress.consented:
-        return False
-    if prompt.CONSENT in at.request.prompt:
+    asked_anew = prompt.CONSENT in at.request.prompt or (at.asker.impersonable and not _is_attended(at))
+    if asked_anew and not at.progress.consented:
         return True
     # OpenID Connect Core section 11: offline_access too is covered by the memory, or by the operator who
-    # said that this client needs no consent.
+    # said that this client needs no consent. What was allowed a moment ago is in the memory, and only that.
     return at.asker.require_consent and not scope.covers(at.policy.remembered, at.policy.scopes)
+
+
+def _is_attended(at: Situation) -> bool:
+    """Say whether the person saw in this sign-in which app asks.
+
+    RFC 8252 section 8.6: another program on the device may ask in the app's name, so that a session and a
+    remembered consent alone must not be enough. Whoever has just typed a password for it need not be asked twice.
+    """
+    return at.standing is not None and at.progress.authenticated and at.progress.session_id == at.standing.session_id

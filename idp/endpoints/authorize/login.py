@@ -92,6 +92,7 @@ def _signed_in(visit: Visit, proof: Proof) -> Response | None:
             session_id=opened.session_id,
             authenticated_at=visit.now,
             password_at=visit.now,
+            consented_at=None,
         )
         services().audit.record(
             tx, "signin.succeeded", account_id=account.id, client_id=visit.client.client_id, ip=caller()

@@ -12,7 +12,7 @@ from idp.accounts import roles
 from idp.accounts.roles import SecondFactor
 from idp.endpoints.authorize import flow
 from idp.endpoints.authorize.flow import Step
-from idp.protocol import prompt, scope
+from idp.protocol import prompt, redirect_uri, scope
 from idp.protocol.errors import ProtocolError
 from idp.protocol.params import AuthorizeRequest
 from idp.store import consent, signin, totp
@@ -125,12 +125,17 @@ def _situation(row: Signin, client: Client, here: Current | None) -> flow.Situat
     asked = AuthorizeRequest.from_json(row.request)
     return flow.Situation(
         request=asked,
-        asker=flow.Asker(require_consent=client.require_consent, default_acr_values=client.default_acr_values),
+        asker=flow.Asker(
+            require_consent=client.require_consent,
+            default_acr_values=client.default_acr_values,
+            impersonable=client.public and not redirect_uri.proves_identity(asked.redirect_uri),
+        ),
         progress=flow.Progress(
             session_id=row.session_id,
             authenticated=row.authenticated_at is not None,
             password_at=row.password_at,
-            consented=row.consented_at is not None,
+            # One person's yes is nobody else's: the browser may have changed hands since.
+            consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
         ),
         standing=_standing(here),
         policy=flow.NOBODY if here is None else _policy(client, asked, here.account),

@@ -153,3 +153,47 @@ def test_consent_is_recorded(browser: Browser, web_app: App, alice: Person, serv
 
 def test_every_openid_scope_has_words() -> None:
     assert set(step.WORDS) == {"openid", "profile", "email", "address", "phone", "offline_access"}
+
+
+@pytest.mark.attack("AZ31")
+def test_the_yes_of_one_person_is_not_the_yes_of_the_next_at_this_browser(
+    browser: Browser, web_app: App, alice: Person, bob: Person
+) -> None:
+    browser.sign_in(alice)
+    allowed = browser.post(browser.authorize(web_app), "consent-allow")
+    browser.sign_in(bob, prompt="login")
+    assert "consent-allow" in browser.follow(browser.http.get(allowed.headers["Location"])).text
+
+
+@pytest.mark.attack("AZ31")
+def test_a_yes_to_prompt_consent_is_that_persons_alone(
+    browser: Browser, web_app: App, alice: Person, bob: Person
+) -> None:
+    for person in (bob, alice):
+        browser.finish(browser.authorize(web_app, prompt="login"), person)
+    allowed = browser.post(browser.authorize(web_app, prompt="consent"), "consent-allow")
+    browser.sign_in(bob, prompt="login")
+    assert "consent-allow" in browser.follow(browser.http.get(allowed.headers["Location"])).text
+
+
+@pytest.mark.attack("AZ31")
+def test_a_new_sign_in_ends_the_yes_that_was_before_it(
+    browser: Browser, web_app: App, alice: Person, bob: Person
+) -> None:
+    browser.sign_in(alice)
+    allowed = browser.post(browser.authorize(web_app), "consent-allow")
+    browser.http.delete_cookie("__Host-gh_session")
+    login = browser.follow(browser.http.get(allowed.headers["Location"]))
+    assert "consent-allow" in browser.log_in(login, bob).text
+
+
+@pytest.mark.spec("RFC 8252 section 8.6")
+def test_an_app_on_the_device_is_answered_in_the_persons_sight_each_time(
+    browser: Browser, public_app: App, alice: Person
+) -> None:
+    browser.tokens(public_app, alice)
+    page = browser.authorize(public_app)
+    assert "consent-allow" in page.text
+    assert parameters(browser.authorize(public_app, prompt="none"))["error"] == "consent_required"
+    assert "code" in parameters(browser.submit(page, "consent-allow"))
+    assert "code" in parameters(browser.sign_in(alice, public_app, prompt="login"))

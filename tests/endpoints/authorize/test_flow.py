@@ -194,8 +194,36 @@ ASKING = Asker(require_consent=True)
 
 def test_consent_is_asked_once_and_remembered() -> None:
     assert step(asker=ASKING) is Step.CONSENT
-    assert step(asker=ASKING, progress=Progress(consented=True)) is Step.RESPOND
     assert step(asker=ASKING, policy=policy(remembered=SCOPES)) is Step.RESPOND
+
+
+@pytest.mark.attack("AZ31")
+def test_what_became_possible_after_the_yes_is_asked_for() -> None:
+    allowed = Progress(consented=True)
+    assert step(asker=ASKING, progress=allowed, policy=policy(remembered=SCOPES)) is Step.RESPOND
+    wider = {**SCOPES, "https://orders.example": ("orders:write",)}
+    assert step(asker=ASKING, progress=allowed, policy=policy(scopes=wider, remembered=SCOPES)) is Step.CONSENT
+
+
+ANYBODY = Asker(require_consent=True, impersonable=True)
+
+
+@pytest.mark.spec("RFC 8252 section 8.6")
+@pytest.mark.parametrize("required", [True, False])
+def test_a_client_that_anybody_can_play_gets_nothing_behind_the_persons_back(*, required: bool) -> None:
+    known = policy(remembered=SCOPES)
+    anybody = replace(ANYBODY, require_consent=required)
+    assert step(asker=anybody, policy=known) is Step.CONSENT
+    assert step(asker=anybody, policy=known, progress=Progress(consented=True)) is Step.RESPOND
+    with pytest.raises(ConsentRequired):
+        step(asker=anybody, policy=known, request=asked(prompt="none"))
+
+
+@pytest.mark.spec("RFC 8252 section 8.6")
+def test_who_has_just_signed_in_for_such_a_client_is_not_asked_twice() -> None:
+    assert step(asker=ANYBODY, policy=policy(remembered=SCOPES), progress=INSIDE) is Step.RESPOND
+    elsewhere = replace(INSIDE, session_id="another")
+    assert step(asker=ANYBODY, policy=policy(remembered=SCOPES), progress=elsewhere) is Step.CONSENT
 
 
 def test_a_wider_wish_is_asked_anew() -> None:
