@@ -119,6 +119,7 @@ def serve_module() -> Iterator[Callable[[str | Config], Running]]:
 
 @pytest.fixture(scope="module")
 def _proxy(_issuer: Issuer, _upstream: Upstream, serve_module) -> Running:
+    _issuer.reset()  # whoever was here before may have left it down
     return serve_module(config_text(_issuer, _upstream))
 
 

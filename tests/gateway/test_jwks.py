@@ -373,3 +373,22 @@ def test_a_fault_in_the_thread_is_said_and_survived(threaded):
     threaded.fetch.answers[JWKS] = jwks(1)
     eventually(lambda: threaded.kids() == {kid(1)})
     assert threaded.log.named("jwks.fault")[0] == {"issuer": "main", "kind": "KeyError"}
+
+
+def test_who_asks_during_a_fetch_is_not_forgotten():
+    ground = Ground(kid_cooldown=0.001)
+    asked: list[object] = []
+
+    def fetch(url, etag):
+        if len(asked) < 2:
+            time.sleep(0.005)
+            asked.append(source.ask())
+        return ground.fetch(url, etag)
+
+    source = KeySource(ground.config, log=ground.log, fetch=fetch)
+    source.start()
+    eventually(lambda: len(asked) == 2)
+    for each in asked:
+        each.result(3)
+    source.stop()
+    assert len(ground.fetch.asked) >= 3

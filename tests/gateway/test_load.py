@@ -358,7 +358,6 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 @pytest.mark.parametrize("page", ["gateway.md", "getting-started.md"])
 def test_the_file_in_the_documentation_is_one(page):
-    (text,) = (
-        part for part in re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL) if "[[routes]]" in part
-    )
+    examples = re.findall(r"```toml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    (text,) = (example for example in examples if "[[routes]]" in example)
     assert parse(text).routes

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
 from ipaddress import ip_network
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from idp.gateway.config import Limits, ServerConfig
 from idp.gateway.config import Upstream as Behind
 from idp.gateway.headers import Strip
 from idp.gateway.peers import Peers
 from idp.gateway.pool import Pool
-from idp.gateway.proxy import Proxy
+from idp.gateway.proxy import Proxy, TooLarge, _Relay
 from idp.gateway.request import Decision
 from idp.gateway.server.arrival import Arrival, Unreadable
 from idp.gateway.server.exchange import STATUS_LINES
@@ -158,13 +161,136 @@ def test_a_client_that_stops_reading_is_given_up(shaped):
         assert done.wait(5)
 
 
-def test_a_client_that_reads_slowly_gets_everything(shaped):
-    shape = Shape({"status": 200, "headers": []}, *[{"body": b"a" * 300_000, "more_body": True}] * 10, {"body": b"end"})
-    with Client(shaped(shape).address) as client:
-        client.send(request())
-        time.sleep(0.1)
-        answer = client.answer()
-        assert len(answer.body) == 3_000_003
+def read_late(address, data: bytes) -> bytes:
+    """Ask, wait until every buffer is full, and then read to the end."""
+    with Client(address) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.send(data)
+        time.sleep(0.2)
+        return client.answer().body
+
+
+def test_a_client_that_reads_late_gets_everything(shaped):
+    piece = {"body": b"a" * 1_000_000, "more_body": True}
+    shape = Shape({"status": 200, "headers": []}, *[piece] * 20, {"body": b"", "more_body": True}, {"body": b"end"})
+    assert len(read_late(shaped(shape).address, request())) == 20_000_003
+
+
+def test_a_client_that_reads_late_slows_the_upstream_and_gets_everything(proxy, upstream, token):
+    upstream.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 20000000\r\n\r\n" + b"a" * 20_000_000
+    assert len(read_late(proxy.address, request(token=token))) == 20_000_000
+
+
+@pytest.mark.attack("GW27")
+def test_a_client_that_was_refused_and_stays_is_cut_off(proxy):
+    with Client(proxy.address) as client:
+        client.send(b"BAD\r\n\r\n")
+        assert client.answer().status == 400
+        deadline = time.monotonic() + 5
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline:
+                client.send(b"more")
+                time.sleep(0.05)
+        assert time.monotonic() < deadline
+
+
+def test_half_a_request_behind_a_whole_one_is_waited_for(proxy, upstream, token):
+    whole = request("POST", token=token, Content_Length="3") + b"abc"
+    with Client(proxy.address) as client:
+        client.send(whole + whole + whole[:40])
+        assert [client.answer().status for _ in range(2)] == [200, 200]
+        client.send(whole[40:])
+        assert client.answer().status == 200
+    assert [seen.body for seen in upstream.seen] == [b"abc"] * 3
+
+
+def test_a_client_that_sends_its_body_without_waiting_for_100_is_not_told_to_go_on(proxy, upstream, token):
+    with Client(proxy.address) as client:
+        client.send(request("POST", token=token, Content_Length="3", Expect="100-continue") + b"abc")
+        assert client.answer().status == 200
+    assert upstream.last.body == b"abc"
+
+
+class Transport:
+    """A transport that cannot close one side alone, as under TLS."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def is_closing(self) -> bool:
+        return self.closed > 0
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def resume_reading(self) -> None:
+        return
+
+
+def test_lingering_needs_two_sides_and_happens_once():
+    async def walk() -> None:
+        protocol = GatewayProtocol.__new__(GatewayProtocol)
+        protocol.transport, protocol.loop = Transport(), asyncio.get_running_loop()
+        protocol.flow, protocol._lingering = FlowControl(protocol.transport), False
+        protocol.linger()
+        protocol.linger()
+        assert protocol.transport.closed == 1
+
+    asyncio.run(walk())
+
+
+def test_reading_again_does_not_lift_the_deadline_of_a_body():
+    protocol = GatewayProtocol.__new__(GatewayProtocol)
+    protocol.flow, protocol.deadline = FlowControl(Transport()), 7.0
+    protocol._running = protocol._exchange = object()
+    protocol.resume_writing()
+    assert protocol.deadline == 7
+    protocol._exchange = None
+    protocol.resume_writing()
+    assert protocol.deadline > 7
+
+
+def test_a_client_that_left_before_its_body_costs_no_connection():
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    sent: list[object] = []
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    built = arrival((b"host", b"a"), (b"content-length", b"1"))
+    built.check("POST", "1.1")
+    decision = Decision()
+    decision.rule = SimpleNamespace(route=SimpleNamespace(upstream=1))
+    proxy = Proxy.__new__(Proxy)
+    proxy.pools = {1: None}
+    asyncio.run(proxy({"gatehouse.arrival": built, "gatehouse.waiting": (None, decision)}, gone, send))
+    assert sent == []
+
+
+def test_a_body_found_too_large_at_the_moment_of_the_answer_is_too_large():
+    class Prompt:
+        """An upstream that has answered already."""
+
+        async def answered(self) -> None:
+            return
+
+        async def write(self, data: bytes) -> None:
+            raise AssertionError(data)
+
+        def close(self) -> None:
+            return
+
+    async def more() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"aa", "more_body": False}
+
+    relay = _Relay(more, chunked=False, limit=1)
+    with pytest.raises(TooLarge):
+        asyncio.run(relay.both(Prompt(), None))
 
 
 def test_a_body_that_nobody_fetches_waits_and_is_no_fault_of_the_client(shaped):
