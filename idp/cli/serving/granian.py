@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
@@ -18,6 +19,7 @@ TARGET = "idp.wsgi:app"
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 CALM = 30.0  # seconds without trouble after which the pause is short again
+GRACE = 8  # seconds for requests in flight: container runtimes kill after ten
 
 # granian copies the environment into every request's environ: a short one is faster and shows less.
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "REQUESTS_CA_BUNDLE")
@@ -40,6 +42,8 @@ def serve(settings: Settings) -> None:
     """
     trim_environment()
     logs.configure(settings.log_level)
+    # A worker that is told to end before it listens to signals would have its master's ears, and be waited for.
+    os.register_at_fork(after_in_child=_hear_for_oneself)
     pause, server = SHORTEST_PAUSE, _server(settings)
     while True:
         began = time.monotonic()
@@ -55,14 +59,19 @@ def serve(settings: Settings) -> None:
         server = _after(server, settings)
 
 
+def _hear_for_oneself() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _run(server: AbstractServer[Any]) -> None:
     try:
         server.serve()
     except SystemExit:
-        if server.interrupt_signal:
-            raise
+        # Its word for a crash loop; after a stop, for workers that heard the same Ctrl-C and ended first.
+        return
     except RuntimeError as trouble:
-        # granian's word for a socket it cannot have: free a moment ago, so likely free in a moment.
+        # Its word for a socket it cannot have: free a moment ago, so likely free in a moment.
         logs.log.error("server.cannot_listen", trouble=str(trouble))
 
 
@@ -93,6 +102,6 @@ def _server(settings: Settings) -> AbstractServer[Any]:
         websockets=False,
         respawn_failed_workers=True,
         respawn_interval=0.2,
-        workers_kill_timeout=10,
+        workers_kill_timeout=GRACE,
         log_enabled=False,
     )

@@ -57,7 +57,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "backlog": 2048,
         "keepalive": 15,
         "timeout": 30,
-        "graceful_timeout": 10,
+        "graceful_timeout": 8,  # for requests in flight: container runtimes kill after ten
         "limit_request_line": 8190,
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
