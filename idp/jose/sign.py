@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from idp.jose.keys import SigningKey
 from idp.jose.strict import MAX_TOKEN, JoseError, b64encode
+
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def sign(claims: Mapping[str, object], key: SigningKey, *, typ: str) -> str:
     """Sign claims with exactly this key; joserfc given a key set would pick one at random."""
     try:
-        text = json.dumps(dict(claims), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        payload = b64encode(text.encode("utf-8"))
+        payload = b64encode(_ENCODE(dict(claims)).encode("utf-8"))
     except (TypeError, ValueError):
         raise JoseError("claims are not JSON") from None
     signing_input = _header(key.alg, key.kid, typ) + b"." + payload

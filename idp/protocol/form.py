@@ -46,7 +46,10 @@ def decode(raw: bytes) -> Pairs:
 
 def repeated(pairs: Pairs) -> frozenset[str]:
     """Name the parameters that came more than once and must not."""
-    counts = Counter(name for name, _ in pairs)
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        return frozenset()  # as almost always: counting costs more than the rest of a small form
+    counts = Counter(names)
     return frozenset(name for name, count in counts.items() if count > 1 and name not in REPEATABLE)
 
 

@@ -41,7 +41,7 @@ class Answer(Response):
 def answer(body: object, status: int = 200) -> Answer:
     """Write JSON that nobody stores."""
     raw = encode(body).encode("ascii")
-    made = Answer(status=status)
+    # Given its headers, werkzeug does not first make others.
+    made = Answer(status=status, headers=Headers([*_HEADERS, ("Content-Length", str(len(raw)))]))
     made.raw, made.response = raw, [raw]
-    made.headers = Headers([*_HEADERS, ("Content-Length", str(len(raw)))])
     return made

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     chosen = _read(arguments)
     pace = QUICK if chosen.quick else FULL
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for name in chosen.rows or ROWS:
+    for name in () if chosen.page else chosen.rows or ROWS:
         try:
             _measure(name, pace)
         except Exception:  # noqa: BLE001 - one row less is better than no document
@@ -63,6 +63,7 @@ def _read(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", choices=[[], *ROWS], metavar="ROW", help=f"of {', '.join(ROWS)}")
     parser.add_argument("--quick", action="store_true", help="three rounds of a second: to see whether it works")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page from earlier results")
     return parser.parse_args(arguments)
 
 
