@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TextIO
 
 _EVERY: Final = 0.1
 _WAITING: Final = 100_000
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 Entry = tuple[Callable[..., Mapping[str, Any]], tuple[Any, ...]]
 
@@ -64,7 +65,7 @@ class JsonLines:
                 entries.append((_event, (self._wall(), "log.lost", {"lines": lost})))
             if not entries:
                 return
-            lines = [json.dumps(write(*facts), ensure_ascii=True, separators=(",", ":")) for write, facts in entries]
+            lines = [_ENCODE(write(*facts)) for write, facts in entries]
             try:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()
