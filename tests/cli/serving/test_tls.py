@@ -51,7 +51,7 @@ def hello(version: int) -> bytes:
     return bytes([HANDSHAKE, 3, 1]) + len(message).to_bytes(2) + message
 
 
-@pytest.mark.spec("RFC 9325 section 4.2", "FAPI 2.0 Security Profile section 5.2.2")
+@pytest.mark.spec("RFC 9325 section 4.2", "FAPI 2.0 Security Profile section 5.2.1")
 @pytest.mark.parametrize("cipher", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"])
 def test_tls_1_2_with_forward_secrecy_and_aead_is_spoken(
     ending_tls: Provider, authority: Authority, cipher: str
