@@ -26,10 +26,16 @@ class Refusal:
     scope: str = ""
     headers: Headers = ()
 
-    def body(self, decision: str) -> bytes:
-        """Say it as JSON, with the id under which the decision log has the rest."""
+    def answer(self, decision: str) -> tuple[int, Headers, bytes]:
+        """Write it as a response in JSON, with the id under which the decision log has the rest."""
         said = {"error": self.error, "error_description": self.text, "scope": self.scope, "decision": decision}
-        return json.dumps({name: value for name, value in said.items() if value}).encode()
+        body = json.dumps({name: value for name, value in said.items() if value}).encode()
+        head = (
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"cache-control", b"no-store"),
+        )
+        return self.status, head + self.headers, body
 
 
 def _challenge(error: str = "", text: str = "", **attributes: str) -> Headers:

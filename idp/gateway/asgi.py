@@ -6,11 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
-from idp.gateway import answers
 from idp.gateway.decide import Gate
 from idp.gateway.headers import Strip
 from idp.gateway.peers import peer_of
-from idp.gateway.request import Decision, Request
+from idp.gateway.request import Request
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -41,9 +40,8 @@ class Guarded:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
-        decision = await self._decide(_request(scope))
-        if decision.allowed and decision.path != scope["path"]:
-            decision.no(answers.BAD_PATH)
+        request = _request(scope)
+        decision = await self._gate.settle(request, self._gate.decide_now(request))
         if decision.principal is None:
             status, headers, body = decision.answer()
             await send({"type": "http.response.start", "status": status, "headers": list(headers)})
@@ -53,19 +51,18 @@ class Guarded:
         named = {**scope, "headers": kept + list(decision.principal.headers), "gatehouse.principal": decision.principal}
         await self._app(named, receive, send)
 
-    async def _decide(self, request: Request) -> Decision:
-        return await self._gate.settle(request, self._gate.decide_now(request))
-
 
 def _request(scope: Scope) -> Request:
     raw = scope.get("raw_path")
     path = raw if isinstance(raw, bytes) else quote(scope["path"], safe=_SAFE).encode("ascii")
     query = scope.get("query_string", b"")
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    return Request(
+    request = Request(
         method=scope["method"],
         target=path + b"?" + query if query else path,
         host=hosts[0] if len(hosts) == 1 else b"",
         headers=scope["headers"],
         peer=peer_of(scope.get("client")),
     )
+    request.seen = scope["path"]
+    return request

@@ -6,9 +6,10 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import wait
-from typing import Any, Final
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Final
 
 from idp.gateway import answers
 from idp.gateway.config import Config, Route
@@ -140,6 +141,8 @@ class Gate:
         path, query = split_target(request.target)
         token = find(request.headers, query)
         decision.path = canonical(path)
+        if request.seen is not None and request.seen != decision.path:
+            raise BadTarget("the application would read another path")
         host = rules.host(request.host)
         if host is None or (request.replaced_host and not rules.knows(request.host)):
             return decision.no(answers.BAD_HOST)
@@ -159,6 +162,7 @@ class Gate:
         if token is None:
             return decision.no(answers.NO_CREDENTIAL)
         principal, decision.cached = rule.verifier.verify(token, self._wall())
+        decision.caller = principal
         if rule.audience not in principal.audiences:
             return decision.no(answers.INVALID_TOKEN, "audience")
         if not rule.scopes <= principal.scopes:
@@ -174,28 +178,18 @@ class Gate:
         return decision
 
 
-def _line(at: float, request: Request, decision: Decision, seconds: float) -> Mapping[str, Any]:
-    """Write a decision for the log: whom it concerned as a digest, the path both ways, never a token or a query."""
-    principal, rule = decision.principal, decision.rule
-    return {
-        "at": round(at, 3),
-        "event": "decision",
-        "id": decision.id,
-        "status": decision.status,
-        "why": decision.reason or "allowed",
-        "route": _route_id(rule),
-        "method": request.method,
-        "host": request.host.decode("latin-1"),
-        "raw_path": request.target.partition(b"?")[0].decode("latin-1"),
-        "path": decision.path,
-        "peer": request.peer,
-        "sub_hash": principal.subject_digest if principal else None,
-        "client": principal.client_id if principal else None,
-        "kid": principal.kid if principal else None,
-        "cache": decision.cached,
-        "us": round(seconds * 1_000_000),
-    }
+def _line(at: float, request: Request, decision: Decision, seconds: float) -> str:
+    """Write a decision for the log: whom it concerned as a digest, the path both ways, never a token or a query.
 
-
-def _route_id(rule: Rule | None) -> str | None:
-    return None if rule is None else rule.route.id
+    Written by hand, because it is done for every request and costs half as much; `quoted` is what json itself uses.
+    """
+    caller, rule = decision.caller, decision.rule
+    who, client, kid = (caller.subject_digest, caller.client_id, caller.kid) if caller else ("", "", "")
+    return (
+        f'{{"at":{at:.3f},"event":"decision","id":"{decision.id}","status":{decision.status},'
+        f'"why":{quoted(decision.reason or "allowed")},"route":{quoted(rule.route.id) if rule else "null"},'
+        f'"method":{quoted(request.method)},"host":{quoted(request.host.decode("latin-1"))},'
+        f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
+        f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
+        f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}}}'
+    )

@@ -18,7 +18,7 @@ _EVERY: Final = 0.1
 _WAITING: Final = 100_000
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
-Entry = tuple[Callable[..., Mapping[str, Any]], tuple[Any, ...]]
+Entry = tuple[Callable[..., str], tuple[Any, ...]]
 
 
 class Log(Protocol):
@@ -27,8 +27,8 @@ class Log(Protocol):
     def event(self, name: str, **facts: object) -> None:
         """Note something that happened to the gateway itself."""
 
-    def record(self, write: Callable[..., Mapping[str, Any]], *facts: object) -> None:
-        """Note a decision; `write` turns the facts into fields, later and elsewhere."""
+    def record(self, write: Callable[..., str], *facts: object) -> None:
+        """Note a decision; `write` turns the facts into JSON, later and elsewhere."""
 
 
 class JsonLines:
@@ -49,7 +49,7 @@ class JsonLines:
         """Note something that happened to the gateway itself."""
         self.record(_event, self._wall(), name, facts)
 
-    def record(self, write: Callable[..., Mapping[str, Any]], *facts: object) -> None:
+    def record(self, write: Callable[..., str], *facts: object) -> None:
         """Note facts to be written soon. When the disk cannot keep up lines are counted instead of kept."""
         if len(self._waiting) >= _WAITING:
             self._lost += 1
@@ -65,7 +65,7 @@ class JsonLines:
                 entries.append((_event, (self._wall(), "log.lost", {"lines": lost})))
             if not entries:
                 return
-            lines = [_ENCODE(write(*facts)) for write, facts in entries]
+            lines = [write(*facts) for write, facts in entries]
             try:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()
@@ -91,5 +91,5 @@ def _open(target: str | TextIO) -> TextIO:
     return sys.stdout if target == "-" else Path(target).open("a", encoding="utf-8")
 
 
-def _event(at: float, name: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"at": round(at, 3), "event": name, **facts}
+def _event(at: float, name: str, facts: Mapping[str, Any]) -> str:
+    return _ENCODE({"at": round(at, 3), "event": name, **facts})

@@ -63,9 +63,13 @@ class Proxy:
         return None if decision.waits is not None else self._refusal(arrival, decision)
 
     def _refusal(self, arrival: Arrival, decision: Decision) -> Answer | None:
-        if decision.refusal is None and decision.rule is not None and arrival.length > self._limit(decision):
-            decision.no(_TOO_LARGE)
-        return None if decision.allowed else decision.answer()
+        if not decision.allowed:
+            return decision.answer()
+        return self._too_large(decision) if arrival.length > self._limit(decision) else None
+
+    def _too_large(self, decision: Decision) -> Answer:
+        self._log.event("body.too_large", id=decision.id, limit=self._limit(decision))
+        return _TOO_LARGE.answer(decision.id)
 
     def _limit(self, decision: Decision) -> int:
         return (decision.rule.route.body_bytes if decision.rule else None) or self._body_bytes
@@ -83,10 +87,10 @@ class Proxy:
         try:
             await self._forward(scope, decision, receive, send)
         except TooLarge:
-            await _say(send, decision.no(_TOO_LARGE).answer())
+            await _say(send, self._too_large(decision))
         except UpstreamError as fault:
-            self._log.event("upstream.failed", id=decision.id, reason=fault.reason)
-            await _say(send, decision.no(_failed(fault)).answer())
+            self._log.event("upstream.failed", id=decision.id, status=fault.status, reason=fault.reason)
+            await _say(send, _failed(fault).answer(decision.id))
         except Gone:
             return
 

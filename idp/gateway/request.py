@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Request:
     """A request as it came: raw target, header names in lower case, address of the peer ("" on a unix socket)."""
 
-    __slots__ = ("headers", "host", "method", "peer", "replaced_host", "target")
+    __slots__ = ("headers", "host", "method", "peer", "replaced_host", "seen", "target")
 
     def __init__(
         self, *, method: str, target: bytes, host: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str = ""
@@ -27,18 +27,20 @@ class Request:
         self.host = host
         self.headers = headers
         self.peer = peer
+        self.seen: str | None = None  # the path as the application behind will see it, where that is known
         self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
 
 
 class Decision:
     """Yes with a principal and a rule, or no with a refusal."""
 
-    __slots__ = ("asks", "cached", "id", "path", "principal", "reason", "refusal", "rule", "waits")
+    __slots__ = ("asks", "cached", "caller", "id", "path", "principal", "reason", "refusal", "rule", "waits")
 
     def __init__(self) -> None:
         self.id = ""
         self.refusal: Refusal | None = None
         self.principal: Principal | None = None
+        self.caller: Principal | None = None  # whom the token named, whether or not that was enough
         self.rule: Rule | None = None
         self.path = ""  # canonical
         self.reason = ""
@@ -67,13 +69,6 @@ class Decision:
 
     def answer(self) -> tuple[int, Headers, bytes]:
         """Write the refusal as a response."""
-        refusal = self.refusal
-        if refusal is None:
+        if self.refusal is None:
             raise AssertionError("a decision that allows has no answer of its own")
-        body = refusal.body(self.id)
-        head = (
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-        )
-        return refusal.status, head + refusal.headers, body
+        return self.refusal.answer(self.id)

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from idp.gateway import answers
 from idp.gateway.config import Require, Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
@@ -31,9 +30,9 @@ class Guarded:
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Let an allowed request through, under a verified name."""
         self._gate.start()
-        decision = self._gate.decide(request_of(environ))
-        if decision.allowed and decision.path != path_of(environ):
-            decision.no(answers.BAD_PATH)
+        request = request_of(environ)
+        request.seen = path_of(environ)
+        decision = self._gate.decide(request)
         if decision.principal is None:
             status, headers, body = _text_answer(decision)
             start_response(f"{status} Refused", headers)

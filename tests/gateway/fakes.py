@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from typing import Any
 
 from idp.gateway.fetch import Fetched, FetchError
@@ -26,13 +27,13 @@ class Log:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
-        self.decisions: list[Mapping[str, Any]] = []
+        self.decisions: list[dict[str, Any]] = []
 
     def event(self, name: str, **facts: object) -> None:
         self.events.append((name, facts))
 
-    def record(self, write: Callable[..., Mapping[str, Any]], *facts: object) -> None:
-        self.decisions.append(write(*facts))
+    def record(self, write: Callable[..., str], *facts: object) -> None:
+        self.decisions.append(json.loads(write(*facts)))
 
     def named(self, name: str) -> list[dict[str, object]]:
         return [facts for each, facts in self.events if each == name]

@@ -14,9 +14,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from idp.cli.gateway import cli
+from idp.gateway.decide import _line
 from idp.gateway.log import JsonLines
+from idp.gateway.request import Decision, Request
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, ask, request
 
@@ -175,3 +179,16 @@ def test_the_log_goes_to_standard_output_or_a_file(tmp_path, capsys):
     log.event("there")
     log.close()
     assert "there" in (tmp_path / "x.log").read_text()
+
+
+@pytest.mark.attack("LO2")
+@given(st.text(max_size=30), st.binary(max_size=30))
+def test_every_decision_is_one_line_of_json_whatever_was_asked(text, data):
+    decision = Decision()
+    decision.path = decision.reason = text
+    request = Request(method=text, target=data, host=data, headers=[], peer=text)
+    line = _line(1.0, request, decision, 0.5)
+    assert "\n" not in line
+    read = json.loads(line)
+    assert (read["path"], read["method"], read["us"]) == (text, text, 500_000)
+    assert read["host"] == data.decode("latin-1")

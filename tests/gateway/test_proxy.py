@@ -397,3 +397,19 @@ def test_a_route_for_every_host_takes_any_name_and_an_absolute_target_must_agree
     assert proxy.ask(request(token=token, host="whatever.example:81")).status == 200
     assert proxy.ask(request(token=token, target="http://a.example/orders/7", host="A.example")).status == 200
     assert proxy.ask(request(token=token, target="http://b.example/orders/7", host="a.example")).status == 400
+
+
+def test_a_refused_caller_is_in_the_log_all_the_same(proxy, issuer):
+    proxy.ask(request(token=issuer.token(scope="")))
+    (line,) = proxy.lines()
+    assert (line["status"], line["why"], line["client"]) == (403, "scope", "web-app")
+    assert line["sub_hash"]
+
+
+@pytest.mark.parametrize(("length", "event"), [("99999999", "body.too_large"), ("0", "upstream.failed")])
+def test_what_goes_wrong_after_the_decision_has_its_own_line(length, event, proxy, upstream, token):
+    upstream.answer = b"garbage\r\n\r\n"
+    proxy.ask(request("POST", token=token, Content_Length=length))
+    (decision,) = proxy.lines()
+    (later,) = proxy.lines(event)
+    assert (decision["status"], decision["id"]) == (200, later["id"])
