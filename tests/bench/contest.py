@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Better = Literal["more", "less"]
@@ -53,14 +53,13 @@ class Reach:
 class Outcome:
     """A line of the document: ours beside a rival, round by round. Without a rival the figure itself counts."""
 
+    label: str  # for the picture
     work: str
     rival: str
     reach: Reach
     unit: str
     ours: Sequence[Sample]
     theirs: Sequence[Sample] = ()
-    spent: str = ""  # where the time goes
-    facts: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def rounds(self) -> list[float]:

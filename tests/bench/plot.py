@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LEFT, RIGHT, BAR, ROW, TOP = 860, 400, 70, 14, 34, 44
+WIDTH, LEFT, RIGHT, BAR, ROW, TOP = 860, 330, 150, 14, 34, 44
 STYLE = """text{font:13px system-ui,sans-serif;fill:#1f2933}.q{fill:#52606d;font-size:11px}
 .t{font-weight:600;font-size:14px}
 .bar{fill:#1b6e5a}.miss{fill:#b4472e}.whisker{stroke:#1f2933;stroke-width:1.5}.goal{stroke:#52606d;stroke-dasharray:3 3}

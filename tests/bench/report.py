@@ -127,9 +127,8 @@ def _picture(row: Mapping[str, Any], lines: Sequence[Outcome]) -> str:
 def _bar(outcome: Outcome) -> Bar:
     """As a multiple of what is wanted, turned about where less is better: further right is always better."""
     shares = [_share(outcome, value) for value in outcome.rounds]
-    label = outcome.work.partition(":")[0] if not outcome.theirs else f"against {outcome.rival.partition(',')[0]}"
     return Bar(
-        label=_short(f"{outcome.work.partition(':')[0]}") if not outcome.theirs else _short(label),
+        label=outcome.label,
         figure=f"{_figure(outcome)} ({outcome.reach})",
         share=_share(outcome, outcome.median),
         low=min(shares),
@@ -140,7 +139,3 @@ def _bar(outcome: Outcome) -> Bar:
 
 def _share(outcome: Outcome, value: float) -> float:
     return value / outcome.reach.limit if outcome.reach.better == "more" else outcome.reach.limit / value
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 58 else f"{text[:57].rstrip()}..."

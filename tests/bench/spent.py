@@ -43,13 +43,14 @@ event (a fifth for the roles when the token is for an API); then an ES256 and, f
 share the two cores with the workers, which the rule does not count.
 """,
     "logins": """\
-One hash costs 20 ms of a core; around it stand three transactions (the try is taken before it is evaluated, so that
-parallel guesses cannot share one; then session, device, sign-in and audit) and the form itself. Both contestants fill all
-cores, so whatever else runs on the machine shows here first.
+One hash costs 20 ms of a core; around it stand two transactions (the try is taken before it is evaluated, so that
+parallel guesses cannot share one; then session, device, sign-in and audit) and the form itself. Both contestants fill
+all cores, so whatever else runs on the machine shows here first.
 """,
     "forward_auths": """\
-On a calmer machine one answer cost the gateway 40 us of CPU, Flask + PyJWKClient 280 us under granian and 410 us under
-gunicorn: by CPU time the ratio is 7 and 10. wrk shares the two cores, and takes more of them the faster the answers come.
+On a calmer machine one answer cost the gateway 40 us of CPU, Flask + PyJWKClient 280 us under granian and 410 us
+under gunicorn: by CPU time the ratio is 7 and 10. wrk shares the two cores, and takes more of them the faster the
+answers come.
 """,
     "first_tokens": """\
 Five processes start at once (seed, provider, gateway, API, app) and each imports its libraries, so this row above all

@@ -27,6 +27,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         node = stack.enter_context(rivals.node(folder))
         taken = alternate({"ours": _ours(ours), "node": _node(node)}, pace)
     yield Outcome(
+        label="granian / Node",
         work="code + PKCE: authorize -> code -> tokens (ES256 access, RS256 ID), granian, one worker, SQLite",
         rival="npm oidc-provider, one process, in memory",
         reach=Reach(limit=1.0),

@@ -25,6 +25,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         taken = alternate(contestants, pace)
     for name, path in PATHS.items():
         yield Outcome(
+            label=f"{'JWKS' if name == 'jwks' else name} / Node",
             work=f"{name}, granian, one worker",
             rival="npm oidc-provider, one process",
             reach=Reach(limit=1.0),

@@ -34,6 +34,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         taken = alternate(contestants, pace)
     for server in ("gunicorn", "granian"):
         yield Outcome(
+            label=f"gateway / Flask, {server}",
             work="forward-auth answer, token seen, 10 routes with policy, decisions logged",
             rival=f"{RIVAL}, {server}",
             reach=Reach(limit=10.0),

@@ -35,6 +35,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
     finally:
         stage.provider.stop()
     yield Outcome(
+        label="logins / argon2id alone",
         work="password login: the form answered, session opened and audited, SQLite, a worker for each core",
         rival="argon2id alone (19 MiB, t=2), a thread for each core",
         reach=Reach(limit=0.9),

@@ -18,6 +18,7 @@ ROUND = 3.0
 def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
     """Work first, then weigh. Memory does not depend on the hour: fewer rounds would say the same."""
     yield Outcome(
+        label="provider worker",
         work=f"resident memory of a provider worker after {TOKENS:,} tokens, granian",
         rival="none: the figure counts",
         reach=Reach(limit=110, better="less", unit="MB"),
@@ -25,6 +26,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         ours=[_worker(folder / f"worker-{number}") for number in range(pace.rounds)],
     )
     yield Outcome(
+        label="gateway",
         work="resident memory of the gateway after as many decisions",
         rival="none: the figure counts",
         reach=Reach(limit=60, better="less", unit="MB"),

@@ -27,6 +27,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
     rule = [Sample(value=RULE)] * len(taken)
     a_core = [Sample(value=1e6 / each.cpu, failed=each.failed) for each in taken if each.cpu]
     yield Outcome(
+        label="a second of the workers' CPU",
         work="refresh rotation, PostgreSQL (fsync on), 2 workers: for a second of the workers' CPU",
         rival="Keycloak's sizing rule: 120/s a core",
         reach=Reach(limit=4.0),
@@ -35,6 +36,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         theirs=rule,
     )
     yield Outcome(
+        label="by the clock, two cores",
         work="the same by the clock, PostgreSQL and the load on the same two cores",
         rival="the rule for two cores: 240/s",
         reach=Reach(limit=4.0),

@@ -38,9 +38,16 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
     unit = "tokens/s"
     ours = taken["granian"]
     yield Outcome(
-        work=f"{TOKEN}, granian", rival=NODE, reach=Reach(limit=1.0), unit=unit, ours=ours, theirs=taken["node"]
+        label="granian / Node",
+        work=f"{TOKEN}, granian",
+        rival=NODE,
+        reach=Reach(limit=1.0),
+        unit=unit,
+        ours=ours,
+        theirs=taken["node"],
     )
     yield Outcome(
+        label="gunicorn / Node",
         work=f"{TOKEN}, gunicorn gthread",
         rival=NODE,
         reach=Reach(limit=0.3),
@@ -50,6 +57,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
     )
     reach = Reach(limit=2.0)
     yield Outcome(
+        label="granian / Authlib, saving",
         work=f"{TOKEN}, granian",
         rival=f"{AUTHLIB}, a row for each token as documented",
         reach=reach,
@@ -58,6 +66,7 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         theirs=taken["saving"],
     )
     yield Outcome(
+        label="granian / Authlib, not saving",
         work=f"{TOKEN}, granian",
         rival=f"{AUTHLIB}, without that row",
         reach=reach,

@@ -61,6 +61,7 @@ def _lines(gate: Gate, keys: dict[str, SigningKey], made: dict[str, list[bytes]]
     seen = made["ES256"][:SLICE]
     taken = alternate({"ours": Timed(_ours(gate), seen), "theirs": Timed(_dictionary(seen), seen)}, pace)
     yield Outcome(
+        label="token seen",
         work="verifier, token already seen",
         rival="none: the figure counts",
         reach=Reach(limit=3.0, better="less", unit="us"),
@@ -68,6 +69,7 @@ def _lines(gate: Gate, keys: dict[str, SigningKey], made: dict[str, list[bytes]]
         ours=taken["ours"],
     )
     yield Outcome(
+        label="token seen / dictionary",
         work="verifier, token already seen",
         rival="a dictionary by SHA-256 (for comparison)",
         reach=Reach(limit=3.0, better="less"),
@@ -80,6 +82,7 @@ def _lines(gate: Gate, keys: dict[str, SigningKey], made: dict[str, list[bytes]]
             {"ours": Timed(_ours(gate), made[alg], forget=gate), "theirs": Timed(_raw(keys[alg]), made[alg])}, pace
         )
         yield Outcome(
+            label=f"new token, {alg} / raw verify",
             work=f"verifier, new token, {alg}: strict parser, signature, claims, principal",
             rival="raw `cryptography` verify of the same tokens",
             reach=Reach(limit=limit, better="less"),
