@@ -66,7 +66,7 @@ def test_a_sign_in_raises_an_old_hash_to_the_present_cost(door: Any, db: Databas
 @pytest.mark.parametrize("pairs", [100, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("person")
 def test_unknown_wrong_and_waiting_take_the_same_time(door: Any, pairs: int) -> None:
-    """Tried in turns, so that what else the machine does falls on all alike."""
+    """In processor time of the thread, hash and statements included: a clock on the wall tells how busy the machine is."""
     took: dict[str, list[float]] = {"Ada": [], "nobody": [], "Locked": []}
     # The real cost of a hash drowns nothing here: a cheap one shows the differences of everything else.
     with door.local.db.write() as tx:
@@ -77,9 +77,9 @@ def test_unknown_wrong_and_waiting_take_the_same_time(door: Any, pairs: int) -> 
         for login, times in took.items():
             if login != "Locked":
                 free(door, login)
-            begun = time.perf_counter()
+            begun = time.thread_time()
             door.knock(login, "wrong")
-            times.append(time.perf_counter() - begun)
+            times.append(time.thread_time() - begun)
     medians = [statistics.median(times) * 1000 for times in took.values()]
     assert max(medians) - min(medians) < 2
 
