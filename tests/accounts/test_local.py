@@ -66,7 +66,7 @@ def test_a_sign_in_raises_an_old_hash_to_the_present_cost(door: Any, db: Databas
 @pytest.mark.parametrize("pairs", [100, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("person")
 def test_unknown_wrong_and_waiting_take_the_same_time(door: Any, pairs: int) -> None:
-    """In processor time of the thread, hash and statements included: a clock on the wall tells how busy the machine is."""
+    """In processor time, hash and statements included: a clock on the wall tells how busy the machine is."""
     took: dict[str, list[float]] = {"Ada": [], "nobody": [], "Locked": []}
     # The real cost of a hash drowns nothing here: a cheap one shows the differences of everything else.
     with door.local.db.write() as tx:
