@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from idp.protocol import redirect_uri
+from idp.protocol import exchange, redirect_uri
 from idp.protocol.params import ClientFacts
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ AUTH_METHODS: Final = (BASIC, POST, PRIVATE_KEY_JWT, NONE)
 AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
 CLIENT_CREDENTIALS: Final = "client_credentials"
+TOKEN_EXCHANGE: Final = exchange.GRANT_TYPE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from idp.clients.client import (
     POST,
     PRIVATE_KEY_JWT,
     REFRESH_TOKEN,
+    TOKEN_EXCHANGE,
 )
 from idp.jose.keys import ALGS, KeySet
 from idp.jose.strict import JoseError
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from idp.store.database import Session
 
-GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
+GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE)
 APPLICATION_TYPES: Final = ("web", "native")
 MIN_SECRET: Final = 32
 MAX_NAME: Final = 100
@@ -161,6 +162,9 @@ def _grants(wanted: Registration) -> Iterator[str]:
     if CLIENT_CREDENTIALS in wanted.grant_types and wanted.auth_method == NONE:
         # RFC 6749 section 4.4.
         yield "grant_types: client_credentials needs a client that can prove itself"
+    if TOKEN_EXCHANGE in wanted.grant_types and wanted.auth_method == NONE:
+        # RFC 8693 section 5: whoever swaps tokens has to be known.
+        yield "grant_types: token exchange needs a client that can prove itself"
     if REFRESH_TOKEN in wanted.grant_types and AUTHORIZATION_CODE not in wanted.grant_types:
         yield "grant_types: refresh_token comes with authorization_code"
     if AUTHORIZATION_CODE in wanted.grant_types and not wanted.redirect_uris:

@@ -29,7 +29,10 @@ blueprint = Blueprint("introspect", __name__)
 # RFC 7662 section 2.2: one answer for expired, revoked, unknown and not yours: it tells nothing.
 INACTIVE: Mapping[str, object] = {"active": False}
 # Told as they stand in the token; the rest of it is between client and provider.
-TOLD = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "auth_time", "acr", "amr")
+TOLD = (
+    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "auth_time", "acr", "amr",
+    "act", "may_act", "txn", "parents", "cnf",
+)  # fmt: skip
 
 
 @blueprint.post("/introspect")

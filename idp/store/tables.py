@@ -10,6 +10,7 @@ from idp.store.code import Code
 from idp.store.consent import Consent
 from idp.store.counter import Counter
 from idp.store.device import Device
+from idp.store.exchange_policy import ExchangePolicy
 from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
 from idp.store.lease import Lease
@@ -39,6 +40,7 @@ __all__ = [
     "Consent",
     "Counter",
     "Device",
+    "ExchangePolicy",
     "Grant",
     "Group",
     "GroupMember",

@@ -38,6 +38,8 @@ CLAIMS: Final = {
     "s_hash": "Ties this ID token to the state of the request.",
     "act": "Who acts on behalf of the person.",
     "may_act": "Who may act on behalf of the person.",
+    "txn": "One name for everything that came of one call, across every exchange.",
+    "parents": "The tokens it was exchanged from, latest first; revoking one of them ends it.",
     "cnf": "The key its holder must prove to have; without that proof it is worthless.",
     "events": "What happened, in a token that reports events.",
     "name": "The person's full name.",

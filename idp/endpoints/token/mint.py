@@ -43,11 +43,22 @@ class Award:
     grant: Grant | None = None
     id_token: IdToken | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    # Of an exchange: claims of its own, an end that is not the API's, and what the audit keeps (RFC 8693).
+    claims: Mapping[str, object] = field(default_factory=dict)
+    expires_at: int | None = None
+    issued_token_type: str | None = None
+    recorded: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def account_id(self) -> str | None:
+        """Name the person it is about; None for a service."""
+        return self.subject if self.grant is not None or "grant_id" in self.claims else None
 
 
 def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
     """Return the body of a token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3)."""
-    lifetime = int(award.api.token_lifetime.total_seconds())
+    issued = int(now.timestamp())
+    lifetime = int(award.api.token_lifetime.total_seconds()) if award.expires_at is None else award.expires_at - issued
     # RFC 6749 section 5.1: required when it differs from what was asked; always there, so nobody needs to guess.
     scope = " ".join(award.scopes)
     access_token = _access_token(award, held, now, scope, lifetime)
@@ -57,6 +68,8 @@ def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
         "expires_in": lifetime,
         "scope": scope,
     }
+    if award.issued_token_type is not None:
+        body["issued_token_type"] = award.issued_token_type  # RFC 8693 section 2.2.1
     if award.refresh_token is not None:
         body["refresh_token"] = award.refresh_token
     if award.id_token is not None and award.grant is not None:
@@ -82,6 +95,7 @@ def _access_token(award: Award, held: Services, now: datetime, scope: str, lifet
     if award.grant is not None:
         claims |= _authentication(award.grant)
         claims["grant_id"] = award.grant.id
+    claims |= award.claims
     return sign(claims, held.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
 
 
