@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 
 from idp.store import client, exchange_policy
@@ -62,7 +60,7 @@ def test_what_is_removed_is_no_longer_allowed(cli: Cli) -> None:
 def test_an_exchange_goes_with_its_client(cli: Cli) -> None:
     cli.told("exchange", "allow", "gateway", ORDERS, "--scope", "read")
     with cli.db.write() as tx:
-        client.remove(tx, "gateway", dt.datetime.now(dt.UTC))
+        tx.delete(client.find(tx, "gateway"))
     with cli.db.read() as tx:
         assert exchange_policy.listing(tx) == []
 
