@@ -20,7 +20,7 @@ from idp.store.client import Client
 from idp.store.database import Session
 from idp.store.exchange_policy import ExchangePolicy
 
-COLUMNS = ("client id", "audience", "scopes", "ways", "max ttl", "require acr", "owner", "review by")
+COLUMNS = ("client id", "audience", "scopes", "ways", "review by")
 
 
 @click.group(name="exchange")
