@@ -17,6 +17,8 @@ ENDPOINTS = {
     "introspect": "introspection_endpoint",
     "revoke": "revocation_endpoint",
     "end_session": "end_session_endpoint",
+    # RFC 8936 names no member for it; RFC 8414 section 2 allows further ones.
+    "events": "events_endpoint",
 }
 OPENID_ONLY = frozenset({"userinfo_endpoint", "end_session_endpoint"})
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import CheckConstraint, ForeignKey, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import upsert
+from idp.store import event, upsert
 from idp.store.api import Api, ApiScope
 from idp.store.ids import new_id
 from idp.store.types import MFA_CHOICES, Base, JsonList, JsonObject
@@ -96,6 +96,7 @@ def change(tx: Session, client_id: str, now: dt.datetime, facts: Mapping[str, ob
 
 def disable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Close a client: its tokens are no longer live."""
+    _tell_closed(tx, client_id, now, reason="client disabled")
     return change(tx, client_id, now, {"disabled_at": now, "not_before": now.replace(microsecond=0)})
 
 
@@ -104,8 +105,9 @@ def enable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     return change(tx, client_id, now, {"disabled_at": None})
 
 
-def remove(tx: Session, client_id: str) -> bool:
+def remove(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Delete a client and everything that hangs on it."""
+    _tell_closed(tx, client_id, now, reason="client removed")
     return tx.scalar(delete(Client).where(Client.client_id == client_id).returning(Client.id)) is not None
 
 
@@ -132,3 +134,9 @@ def scopes(tx: Session, client_id: str) -> dict[str, frozenset[str]]:
     for audience, name in tx.execute(statement):
         found.setdefault(audience, set()).add(name)
     return {audience: frozenset(names) for audience, names in found.items()}
+
+
+def _tell_closed(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
+    # A worker that still holds its copy of the client issues tokens for a second more; here they are dead anyway.
+    moment = now.replace(microsecond=0) + dt.timedelta(seconds=3)
+    event.tell(tx, "client", [client_id], now, reason=reason, not_before=moment)

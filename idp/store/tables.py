@@ -10,6 +10,7 @@ from idp.store.code import Code
 from idp.store.consent import Consent
 from idp.store.counter import Counter
 from idp.store.device import Device
+from idp.store.event import Event, Stream, Waiting
 from idp.store.exchange_policy import ExchangePolicy
 from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
@@ -40,6 +41,7 @@ __all__ = [
     "Consent",
     "Counter",
     "Device",
+    "Event",
     "ExchangePolicy",
     "Grant",
     "Group",
@@ -54,8 +56,10 @@ __all__ = [
     "RoleScope",
     "Signin",
     "SigningKey",
+    "Stream",
     "Totp",
     "UsedJti",
+    "Waiting",
 ]
 
 metadata = Base.metadata

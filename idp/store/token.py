@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import upsert
+from idp.store import event, upsert
 from idp.store.account import Account
 from idp.store.client import Client
 from idp.store.grant import Grant
@@ -42,7 +42,9 @@ class RevokedToken(Base):
 def revoke(tx: Session, jti: str, *, expires_at: dt.datetime, now: dt.datetime) -> None:
     """Revoke one access token; twice is once (RFC 7009 section 2.1)."""
     row = {"jti": jti, "expires_at": expires_at, "revoked_at": now}
-    tx.execute(upsert.insert(tx, RevokedToken).values(row).on_conflict_do_nothing())
+    statement = upsert.insert(tx, RevokedToken).values(row).on_conflict_do_nothing()
+    if tx.scalar(statement.returning(RevokedToken.jti)) is not None:
+        event.tell(tx, "token", [jti], now, reason="token revoked", expires_at=expires_at)
 
 
 def is_revoked(tx: Session, jti: str) -> bool:

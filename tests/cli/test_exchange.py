@@ -47,7 +47,7 @@ def test_saying_it_again_replaces_it_whole(cli: Cli) -> None:
     (row,) = cli.json("exchange", "list", "--client", "gateway")["exchanges"]
     assert (row["scopes"], row["ways"], row["max_ttl"], row["may_act"]) == (["write"], ["impersonation"], None, None)
     assert (row["owner"], row["review_by"], row["review_overdue"]) == ("team-orders", "2020-03-31", True)
-    assert "team-orders" in cli.told("exchange", "list")
+    assert "impersonation" in cli.told("exchange", "list")
 
 
 def test_what_is_removed_is_no_longer_allowed(cli: Cli) -> None:

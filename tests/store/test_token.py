@@ -68,7 +68,7 @@ ENDINGS = {
     "account disabled": lambda tx, grown, now: account.disable(tx, grown.account_id, now),
     "account voided": lambda tx, grown, now: account.void(tx, grown.account_id, now, reason="test"),
     "client disabled": lambda tx, _grown, now: client.disable(tx, "web-app", now),
-    "client removed": lambda tx, _grown, _now: client.remove(tx, "web-app"),
+    "client removed": lambda tx, _grown, now: client.remove(tx, "web-app", now),
 }
 
 
