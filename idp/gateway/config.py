@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 
 Shape = Literal["proxy", "forward_auth"]
@@ -86,17 +88,9 @@ class Upstream:
     tls: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Require:
-    """What a token must carry for a route."""
-
-    scopes: frozenset[str] = frozenset()
-    role_any: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
-    """One line of the declaration: which requests, for which audience, with which scopes and roles."""
+    """One line of the declaration: which requests, for which audience, under which conditions."""
 
     id: str
     host: str | None
@@ -104,7 +98,10 @@ class Route:
     path: Template
     audience: str
     issuer: str
-    require: Require = Require()
+    require: Require = ANY_TOKEN
+    when: tuple[Condition, ...] = ()  # all must hold
+    review: Review | None = None
+    mode: Mode = "enforce"  # "shadow": a sound token passes, whatever the policy says, and the log says what it said
     upstream: Upstream | None = None
     body_bytes: int | None = None
 
@@ -118,5 +115,7 @@ class Config:
     issuers: tuple[IssuerConfig, ...]
     headers: HeadersConfig = HeadersConfig()
     routes: tuple[Route, ...]
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)  # for looking at rules, never for deciding
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)
+    digest: str = field(default="", compare=False)  # of the text: names the policy in the decision log

@@ -11,12 +11,14 @@ from concurrent.futures import wait
 from typing import Any, Final
 
 from idp.gateway import answers
+from idp.gateway.answers import Refusal
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
 from idp.gateway.path import BadTarget, canonical, split_target
+from idp.gateway.policy.facts import Facts
 from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule, Rules
 from idp.gateway.token_cache import TokenCache
@@ -116,12 +118,13 @@ class Gate:
         try:
             if rule is not None:
                 _, query = split_target(request.target)
-                return self._policy(rule, find(request.headers, query), decision)
+                decision.facts = self._facts(request, self.rules, host="", path="/")
+                return self._policy(rule, find(request.headers, query), decision, decision.facts)
             return self._steps(request, decision)
         except Refused as refused:
             if isinstance(refused, KeyUnknown) and decision.rule is not None:
                 decision.asks = decision.rule.verifier.source
-            return decision.no(answers.INVALID_TOKEN, refused.reason)
+            return decision.no(_invalid(decision.rule), refused.reason)
         except BadTarget as bad:
             return decision.no(answers.BAD_PATH, bad.reason)
         except TwoCredentials:
@@ -137,6 +140,7 @@ class Gate:
     def _steps(self, request: Request, decision: Decision) -> Decision:
         """The pipeline of the gateway, in its order; the first doubt ends it."""
         rules = self.rules
+        decision.policy = rules.config.digest
         path, query = split_target(request.target)
         token = find(request.headers, query)
         decision.path = canonical(path)
@@ -151,20 +155,27 @@ class Gate:
         route = routes.get(request.method)
         if route is None:
             return decision.no(answers.method_not_allowed(routes))
-        return self._policy(rules.rule(route), token, decision)
+        decision.facts = self._facts(request, rules, host=host, path=decision.path)
+        return self._policy(rules.rule(route), token, decision, decision.facts)
 
-    def _policy(self, rule: Rule, token: bytes | None, decision: Decision) -> Decision:
+    def _facts(self, request: Request, rules: Rules, *, host: str, path: str) -> Facts:
+        return Facts(request, host=host, path=path, now=self._wall(), addresses=rules.addresses)
+
+    def _policy(self, rule: Rule, token: bytes | None, decision: Decision, facts: Facts) -> Decision:
         """Whether this token opens this rule; looked at for every request, however often the token was seen."""
         decision.rule = rule
         if token is None:
-            return decision.no(answers.NO_CREDENTIAL)
-        principal, decision.cached = rule.verifier.verify(token, self._wall())
+            return decision.no(rule.no_credential)
+        principal, decision.cached = rule.verifier.verify(token, facts.now)
+        decision.caller = principal
         if rule.audience not in principal.audiences:
-            return decision.no(answers.INVALID_TOKEN, "audience")
-        if not rule.scopes <= principal.scopes:
-            return decision.no(rule.lacks_scope)
-        if rule.roles and rule.roles.isdisjoint(principal.roles):
-            return decision.no(rule.lacks_role)
+            return decision.no(rule.invalid_token, "audience")
+        failure = rule.judge(principal, facts)
+        if failure is not None:
+            decision.failed = failure.label
+            if not rule.shadow:
+                return decision.no(failure.refusal)
+            decision.shadow = failure.refusal.reason
         decision.principal = principal
         return decision
 
@@ -176,7 +187,7 @@ class Gate:
 
 def _line(at: float, request: Request, decision: Decision, seconds: float) -> Mapping[str, Any]:
     """Write a decision for the log: whom it concerned as a digest, the path both ways, never a token or a query."""
-    principal, rule = decision.principal, decision.rule
+    caller, rule = decision.caller, decision.rule
     return {
         "at": round(at, 3),
         "event": "decision",
@@ -189,12 +200,31 @@ def _line(at: float, request: Request, decision: Decision, seconds: float) -> Ma
         "raw_path": request.target.partition(b"?")[0].decode("latin-1"),
         "path": decision.path,
         "peer": request.peer,
-        "sub_hash": principal.subject_digest if principal else None,
-        "client": principal.client_id if principal else None,
-        "kid": principal.kid if principal else None,
+        "sub_hash": caller.subject_digest if caller else None,
+        "client": caller.client_id if caller else None,
+        "kid": caller.kid if caller else None,
         "cache": decision.cached,
         "us": round(seconds * 1_000_000),
+        **_policy_part(decision),
     }
+
+
+def _policy_part(decision: Decision) -> Mapping[str, Any]:
+    """Say what the policy said: enough to explain the decision later, with the file whose digest this is."""
+    told: dict[str, Any] = {"policy": decision.policy}
+    caller, rule, facts = decision.caller, decision.rule, decision.facts
+    if decision.failed and caller is not None and rule is not None and facts is not None:
+        told["rule"] = decision.failed
+        told["trace"] = rule.judge.trace(caller, facts)
+        told["client_ip"] = facts.address()
+        told["mode"] = rule.route.mode
+    if decision.shadow:
+        told["shadow"] = decision.shadow
+    return told
+
+
+def _invalid(rule: Rule | None) -> Refusal:
+    return answers.INVALID_TOKEN if rule is None else rule.invalid_token
 
 
 def _route_id(rule: Rule | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, cast
@@ -19,7 +20,6 @@ from idp.gateway.config import (
     IssuerConfig,
     JwksConfig,
     Limits,
-    Require,
     Route,
     ServerConfig,
     Shape,
@@ -27,18 +27,19 @@ from idp.gateway.config import (
 )
 from idp.gateway.headers import normalised
 from idp.gateway.host import valid_host
+from idp.gateway.policy import load as policy
+from idp.gateway.policy.model import Mode
 from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
 
 # gateway.toml speaks of the algorithms of RFC 9068 tokens; `none` and the HS family are not to be had.
 _ALGS: Final = frozenset({"ES256", "RS256", "EdDSA", "PS256"})
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _MAX_LEEWAY: Final = 60.0
 _MAX_STALE: Final = 7 * 86_400.0
 _NO_TEMPLATE: Final = Template(text="/", segments=("",), names=())
 _NONE: Final[tuple[str, ...]] = ()
 _HIGHEST_PORT: Final = 65_535
+_DIGEST: Final = 16
 RESERVED: Final = "/.gatehouse"
 
 
@@ -91,8 +92,10 @@ def _config(top: t.Table, source: str) -> Config:
         issuers=issuers,
         headers=_headers(top.table("headers")),
         routes=_routes(top, server.shape, tuple(issuer.name for issuer in issuers)),
+        roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
+        digest=sha256(top.text.encode()).hexdigest()[:_DIGEST],
     )
     log.finish()
     top.finish()
@@ -184,26 +187,26 @@ def _check_claims(table: t.Table, routes: list[Route]) -> None:
 
 
 def _route(table: t.Table, shape: Shape, issuers: tuple[str, ...]) -> Route:
-    match = table.table("match", None)
-    require = table.table("require")
+    match = table.table("match")
+    path = match.required("path", _template, _NO_TEMPLATE)
     read_upstream: Callable[..., Upstream | None] = table.required if shape == "proxy" else table.value
     route = Route(
         id=table.required("id", t.text, "?"),
         host=match.value("host", _host, None),
-        methods=match.required("method", _methods, frozenset({"GET"})),
-        path=match.required("path", _template, _NO_TEMPLATE),
+        methods=match.required("method", policy.methods, frozenset({"GET"})),
+        path=path,
         audience=table.required("audience", t.text, "?"),
         issuer=table.value("issuer", t.one_of(*issuers), issuers[0] if issuers else "?"),
-        require=Require(
-            scopes=require.value("scope", _scopes, frozenset()),
-            role_any=frozenset(require.value("role_any", t.words, _NONE)),
-        ),
+        require=policy.require(table.table("require")),
+        when=policy.when(table, path.names),
+        review=policy.review(table.table("review")) if "review" in table else None,
+        mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
         upstream=read_upstream("upstream", _upstream, None),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
-    for part in (match, require, table):
+    for part in (match, table):
         part.finish()
     return route
 
@@ -288,20 +291,6 @@ def _header_names(value: Any) -> tuple[str, ...]:
     if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
         raise t.Wrong("must be a list of header names")
     return names
-
-
-def _methods(value: Any) -> frozenset[str]:
-    given = frozenset(t.words(value))
-    if not given <= _METHODS:
-        raise t.Wrong("may hold " + ", ".join(sorted(_METHODS)))
-    return given
-
-
-def _scopes(value: Any) -> frozenset[str]:
-    given = t.words(value)
-    if not all(_SCOPE.fullmatch(scope) for scope in given):
-        raise t.Wrong("must be a list of scopes, each without space, quote or backslash")
-    return frozenset(given)
 
 
 def _template(value: Any) -> Template:

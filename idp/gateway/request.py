@@ -10,6 +10,7 @@ from idp.gateway.answers import Headers, Refusal
 
 if TYPE_CHECKING:
     from idp.gateway.jwks import KeySource
+    from idp.gateway.policy.facts import Facts
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
 
@@ -33,16 +34,36 @@ class Request:
 class Decision:
     """Yes with a principal and a rule, or no with a refusal."""
 
-    __slots__ = ("asks", "cached", "id", "path", "principal", "reason", "refusal", "rule", "waits")
+    __slots__ = (
+        "asks",
+        "cached",
+        "caller",
+        "facts",
+        "failed",
+        "id",
+        "path",
+        "policy",
+        "principal",
+        "reason",
+        "refusal",
+        "rule",
+        "shadow",
+        "waits",
+    )
 
     def __init__(self) -> None:
         self.id = ""
         self.refusal: Refusal | None = None
-        self.principal: Principal | None = None
+        self.principal: Principal | None = None  # as whom the request goes on
+        self.caller: Principal | None = None  # whose token it was, for the log; says nothing about yes or no
         self.rule: Rule | None = None
         self.path = ""  # canonical
         self.reason = ""
         self.cached = False
+        self.policy = ""  # digest of the file that was decided by
+        self.facts: Facts | None = None
+        self.failed = ""  # what of the policy stood in the way
+        self.shadow = ""  # why it would have been refused, were the route not in shadow mode
         self.asks: KeySource | None = None  # a newer set of keys might change the answer
         self.waits: Future[None] | None = None  # such a set is being fetched
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from idp.gateway import answers
-from idp.gateway.config import Require, Route
+from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
 from idp.gateway.headers import Strip
+from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
 from idp.gateway.template import Template
 
