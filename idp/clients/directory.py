@@ -68,6 +68,7 @@ def load(tx: Session, client_id: str, token_lifetime: timedelta) -> Client | Non
         require_pkce=row.require_pkce,
         require_consent=row.require_consent,
         fapi2=row.fapi2,
+        access_token_format=row.access_token_format,
         reviewed=row.reviewed,
         mfa=row.mfa,
         default_acr_values=tuple(row.default_acr_values),

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from idp.clients.client import (
+    ACCESS_TOKEN_FORMATS,
     AUTH_METHODS,
     AUTHORIZATION_CODE,
     BASIC,
     CLIENT_CREDENTIALS,
+    JWT,
     NONE,
     POST,
     PRIVATE_KEY_JWT,
@@ -69,6 +71,7 @@ class Registration:
     id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
     mfa: str = "optional"
     fapi2: bool = False
+    access_token_format: str = JWT
     client_uri: str | None = None
     logo_uri: str | None = None
     policy_uri: str | None = None
@@ -115,6 +118,7 @@ def register(tx: Session, wanted: Registration, now: datetime) -> str | None:
         id_token_alg=wanted.id_token_alg,
         mfa=wanted.mfa,
         fapi2=wanted.fapi2,
+        access_token_format=wanted.access_token_format,
         client_uri=wanted.client_uri,
         logo_uri=wanted.logo_uri,
         policy_uri=wanted.policy_uri,
@@ -137,6 +141,8 @@ def _methods(wanted: Registration) -> Iterator[str]:
         yield f"auth_method: write one of {', '.join(AUTH_METHODS)}"
     if wanted.application_type not in APPLICATION_TYPES:
         yield f"application_type: write one of {', '.join(APPLICATION_TYPES)}"
+    if wanted.access_token_format not in ACCESS_TOKEN_FORMATS:
+        yield f"access_token_format: write one of {', '.join(ACCESS_TOKEN_FORMATS)}"
     if wanted.id_token_alg not in ALGS:
         yield f"id_token_alg: write one of {', '.join(ALGS)}"
     if wanted.auth_method == PRIVATE_KEY_JWT and wanted.jwks is None:

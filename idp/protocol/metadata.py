@@ -55,6 +55,8 @@ def oauth(facts: ServerFacts) -> dict[str, Any]:
         **_authentication("token", facts.auth_methods, facts.assertion_algs),
         **_authentication("revocation", facts.auth_methods, facts.assertion_algs),
         **_authentication("introspection", facts.introspection_auth_methods, facts.assertion_algs),
+        # RFC 9701 section 7: signed answers, by the algorithm of the asker's ID tokens.
+        "introspection_signing_alg_values_supported": list(facts.id_token_algs),
     }
 
 

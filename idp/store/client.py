@@ -37,6 +37,7 @@ class Client(Base):
     jwks_uri: Mapped[str | None]
     id_token_alg: Mapped[str] = mapped_column(default="RS256")
     require_consent: Mapped[bool] = mapped_column(default=True)
+    access_token_format: Mapped[str] = mapped_column(default="jwt", server_default="jwt")
     mfa: Mapped[str] = mapped_column(default="optional")
     default_acr_values: Mapped[JsonList] = mapped_column(default=list)
     fapi2: Mapped[bool] = mapped_column(default=False)

@@ -16,6 +16,7 @@ from idp.store.database import Database
 from idp.store.device import Device
 from idp.store.event import Event, Stream
 from idp.store.grant import Grant
+from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.session import BrowserSession
 from idp.store.signin import Signin
@@ -47,6 +48,7 @@ def rules(now: dt.datetime) -> tuple[Rule, ...]:
         # An hour more than any leeway: an id is forgotten only when its assertion is dead everywhere.
         (UsedJti, UsedJti.key, UsedJti.expires_at < now - HOUR),
         (RevokedToken, RevokedToken.jti, RevokedToken.expires_at < now - HOUR),
+        (ReferenceToken, ReferenceToken.token_hash, ReferenceToken.expires_at < now - HOUR),
         (Signin, Signin.id, Signin.expires_at < day),
         (Code, Code.id, Code.expires_at < day),
         # Used ones stay while they could be replayed: they are how a stolen family is noticed.

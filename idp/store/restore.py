@@ -41,6 +41,7 @@ LEFT_BEHIND = frozenset(
         "event_waiting",
         "lease",
         "recovery_code",
+        "reference_token",
         "refresh_token",
         "revoked_token",
         "session",

@@ -16,6 +16,7 @@ from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
 from idp.store.lease import Lease
 from idp.store.meta import Meta
+from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.role import ClientRole, Role, RoleScope
 from idp.store.session import BrowserSession
@@ -50,6 +51,7 @@ __all__ = [
     "Lease",
     "Meta",
     "RecoveryCode",
+    "ReferenceToken",
     "RefreshToken",
     "RevokedToken",
     "Role",

@@ -68,6 +68,7 @@ SERVICE: Final = "No person: the app itself, acting in its own name."
 KINDS: Final = {
     "at+jwt": "access token: an app shows it to an API (RFC 9068)",
     "jwt": "ID token: it tells an app who signed in (OpenID Connect Core)",
+    "token-introspection+jwt": "signed answer about a token: it tells a gateway what a reference means (RFC 9701)",
     "logout+jwt": "logout token: it tells an app that a session has ended",
     "": "JSON Web Token that does not say its kind",
 }

@@ -71,7 +71,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
                 raise
             said = {"audience": award.api.audience, "scope": " ".join(award.scopes), **award.recorded}
             self._record(tx, self.EVENT, said, account_id=award.account_id)
-        return award
+            return mint.kept(tx, award, self.held, self.now)
 
     def authorize(self, tx: Session) -> Award:
         """The grant's own part: claim what was presented and say what it buys, or refuse."""
