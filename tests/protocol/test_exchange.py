@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from idp.protocol import exchange
 from idp.protocol.errors import InvalidRequest, InvalidScope, InvalidTarget, ProtocolError, UnauthorizedClient
-from idp.protocol.exchange import MAX_CHAIN, Link, Permission, Requester, Subject
+from idp.protocol.exchange import MAX_CHAIN, ExchangeRequest, Permission, Requester
+from idp.protocol.params import TokenRequest
+from idp.protocol.subject import Link, Subject, actors
 
 NOW = 1_900_000_000
 ISSUER = "https://id.example"
@@ -134,7 +136,7 @@ def test_impersonation_and_delegation_are_two_permissions(impersonate, delegate,
         with pytest.raises(UnauthorizedClient):
             decide(permission=permission, actor=actor)
     else:
-        assert exchange.actors(decide(permission=permission, actor=actor).act) == (() if acting is None else (acting,))
+        assert actors(decide(permission=permission, actor=actor).act) == (() if acting is None else (acting,))
 
 
 CLIENTS = ("app", "gateway", "orders", "stock", "ledger")
@@ -200,8 +202,8 @@ def test_over_any_chain_scope_reach_and_lifetime_never_grow(chain):
         assert set(got.scopes) <= set(token.scopes) & hop.permission.scopes & hop.available
         assert now < got.expires_at <= token.expires_at
         assert got.expires_at - now <= hop.permission.lifetime
-        assert exchange.actors(got.act)[-len(exchange.actors(token.act)) or MAX_CHAIN :] == exchange.actors(token.act)
-        assert len(exchange.actors(got.act)) <= MAX_CHAIN
+        assert actors(got.act)[-len(actors(token.act)) or MAX_CHAIN :] == actors(token.act)
+        assert len(actors(got.act)) <= MAX_CHAIN
         assert [each.jti for each in got.parents][1:] == [each.jti for each in token.parents]
         token = Subject.read(
             {
@@ -236,3 +238,54 @@ def test_the_target_is_one_of_those_permitted():
 def test_no_scope_that_one_of_them_lacks(permission, available, asked):
     with pytest.raises(InvalidScope):
         decide(permission=replace(MAY, scopes=frozenset(permission)), available=available, asked=asked)
+
+
+@pytest.mark.attack("TX12")
+@pytest.mark.spec("RFC 8693 section 4.4")
+@pytest.mark.parametrize(
+    "may_act", [{"sub": "other"}, {"sub": "gateway", "groups": ["x"]}, {"iss": ISSUER}, {"sub": ["gateway"]}]
+)
+def test_may_act_names_one_who_is_exactly_that(may_act):
+    assert decide(replace(ALICE, may_act={"sub": "gateway", "iss": ISSUER}))
+    with pytest.raises(InvalidRequest):
+        decide(replace(ALICE, may_act=may_act))
+
+
+@pytest.mark.attack("TX12")
+def test_a_permission_may_insist_on_may_act():
+    with pytest.raises(InvalidRequest):
+        decide(permission=replace(MAY, require_may_act=True))
+
+
+def form(**values):
+    return TokenRequest.parse([("grant_type", exchange.GRANT_TYPE), *values.items()])
+
+
+@pytest.mark.attack("TX3")
+@pytest.mark.spec("RFC 8693 section 2.1")
+def test_reads_the_parameters_of_an_exchange():
+    pair = {"subject_token": "s", "subject_token_type": exchange.ACCESS_TOKEN}
+    actor = {"actor_token": "a", "actor_token_type": exchange.ACCESS_TOKEN}
+    asked = ExchangeRequest.parse(form(**pair, **actor, scope="read write"))
+    assert asked == ExchangeRequest(subject_token="s", actor_token="a", scopes=("read", "write"))
+    assert "'s'" not in repr(asked)
+    for wrong in (
+        {**pair, "subject_token_type": "jwt"},
+        {**pair, "actor_token": "a"},
+        {**pair, **actor, "actor_token_type": "jwt"},
+        {**pair, "requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
+        {"subject_token_type": exchange.ACCESS_TOKEN},
+    ):
+        with pytest.raises(InvalidRequest):
+            ExchangeRequest.parse(form(**wrong))
+
+
+@pytest.mark.attack("TX7")
+def test_only_an_exchange_may_name_audiences_more_than_once():
+    twice = [("audience", "https://a.example"), ("audience", "https://b.example")]
+    asked = TokenRequest.parse([("grant_type", exchange.GRANT_TYPE), *twice])
+    assert asked.targets() == {"https://a.example", "https://b.example"}
+    with pytest.raises(InvalidRequest):
+        TokenRequest.parse([("grant_type", "client_credentials"), *twice])
+    with pytest.raises(InvalidTarget):
+        TokenRequest.parse([("grant_type", exchange.GRANT_TYPE), *twice, ("audience", "x" * 5_000)])

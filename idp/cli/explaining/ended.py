@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
-from idp.protocol import exchange
+from idp.protocol import subject
 from idp.store import account, client, grant, session, token
 from idp.store.database import Session
 
@@ -70,7 +70,7 @@ def _of_session(tx: Session, claims: Mapping[str, object]) -> Iterator[str]:
 
 
 def _of_parents(tx: Session, claims: Mapping[str, object]) -> Iterator[str]:
-    for each in exchange.links(claims):
+    for each in subject.links(claims):
         found = client.find(tx, each.client_id)
         if token.is_revoked(tx, each.jti):
             yield "a token it was exchanged from was revoked"

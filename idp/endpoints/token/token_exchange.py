@@ -15,7 +15,8 @@ from idp.endpoints.token.mint import JTI_BYTES, Award
 from idp.jose.verify import audience_list
 from idp.protocol import acr, exchange
 from idp.protocol.errors import InvalidRequest, UnauthorizedClient, UnmetAuthenticationRequirements
-from idp.protocol.exchange import ExchangeRequest, Permission, Requester, Subject
+from idp.protocol.exchange import ExchangeRequest, Permission, Requester
+from idp.protocol.subject import Subject, unusable
 from idp.store import account, client, exchange_policy
 from idp.store import token as tokens
 from idp.web.presented_token import access_token
@@ -87,12 +88,12 @@ class TokenExchange(Grant):
     def _subject(self, tx: Session) -> tuple[dict[str, object], Subject]:
         found = self.subject_token
         if found is None:
-            raise exchange.unusable("not a good access token of this provider")
+            raise unusable("not a good access token of this provider")
         claims = dict(found.claims)
         if isinstance(claims.get("grant_id"), str):
             self.grant_id = str(claims["grant_id"])
         if not tokens.is_live(tx, claims, self.now):
-            raise exchange.unusable("the token, or what it rests on, has ended")
+            raise unusable("the token, or what it rests on, has ended")
         return claims, Subject.read(claims, audience_list(claims))
 
     def _actor(self, tx: Session) -> str:
@@ -123,7 +124,7 @@ class TokenExchange(Grant):
             return _of_service(tx, subject, target)
         owner = account.find(tx, subject.sub)
         if owner is None:
-            raise exchange.unusable("the account is gone")
+            raise unusable("the account is gone")
         policy = roles.second_factor(tx, owner, self.caller, [target.audience], self.held.settings.mfa)
         if policy is SecondFactor.REQUIRED and not acr.meets(subject.acr, acr.AAL2):
             raise UnmetAuthenticationRequirements("the target asks for a stronger sign-in")
