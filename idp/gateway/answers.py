@@ -83,6 +83,13 @@ NO_KEYS: Final = Refusal(
     text="tokens cannot be checked at the moment",
     headers=((b"retry-after", b"5"),),
 )
+IN_DOUBT: Final = Refusal(
+    status=503,
+    reason="in_doubt",
+    error="temporarily_unavailable",
+    text="whether the access token was revoked cannot be known at the moment",
+    headers=((b"retry-after", b"5"),),
+)
 FAULT: Final = Refusal(status=500, reason="fault", error="server_error", text="the request could not be checked")
 
 

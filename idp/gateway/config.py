@@ -61,6 +61,34 @@ class JwksConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Who this gateway is at an issuer. What proves it stands in a file of its own: a secret, or a private key."""
+
+    id: str
+    secret_file: Path | None = None
+    key_file: Path | None = None
+    alg: str = "ES256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationConfig:
+    """How often an issuer is asked what counts no longer, and where that is kept."""
+
+    poll: float = 0.3
+    journal: Path | None = None
+    events: str | None = None  # None: from the issuer's discovery document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnStale:
+    """After so many seconds of silence: let pass, refuse, or ask about each token; if nobody answers, `otherwise`."""
+
+    after: float = 60.0
+    then: Literal["allow", "deny", "introspect"] = "introspect"
+    otherwise: Literal["allow", "deny"] = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfig:
     """One provider whose tokens are believed."""
 
@@ -69,6 +97,8 @@ class IssuerConfig:
     algs: frozenset[str] = frozenset({"ES256", "RS256"})
     leeway: float = 30.0
     jwks: JwksConfig = JwksConfig()
+    client: ClientConfig | None = None
+    revocation: RevocationConfig | None = None  # None: a token counts until it expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +132,7 @@ class Route:
     when: tuple[Condition, ...] = ()  # all must hold
     review: Review | None = None
     mode: Mode = "enforce"  # "shadow": a sound token passes, whatever the policy says, and the log says what it said
+    on_stale: OnStale = OnStale()
     upstream: Upstream | None = None
     body_bytes: int | None = None
 

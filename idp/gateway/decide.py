@@ -12,19 +12,23 @@ from typing import Any, Final
 
 from idp.gateway import answers
 from idp.gateway.answers import Refusal
+from idp.gateway.client import credentials
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
-from idp.gateway.fetch import SECONDS, Fetch
+from idp.gateway.fetch import SECONDS, Fetch, fetcher
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
 from idp.gateway.path import BadTarget, canonical, split_target
 from idp.gateway.policy.facts import Facts
 from idp.gateway.request import Decision, Request
+from idp.gateway.revocation.doubt import InDoubt
+from idp.gateway.revocation.feed import Feed
 from idp.gateway.rules import Rule, Rules
 from idp.gateway.token_cache import TokenCache
 from idp.gateway.verifier import KeyUnknown, Refused, Unavailable, Verifier
 
 # RFC 9110 sections 9.3.6 and 9.3.8: not for resources behind a gateway, whatever a route says.
+_RECENT: Final = 5.0
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
 
 
@@ -48,8 +52,27 @@ class Gate:
             issuer.name: KeySource(issuer, log=log, fetch=fetch, wall=wall, monotonic=monotonic)
             for issuer in config.issuers
         }
+        self.feeds = {
+            issuer.name: Feed(
+                issuer,
+                self.sources[issuer.name],
+                credentials(issuer.client),
+                log=log,
+                fetch=fetch or fetcher(issuer.jwks.ca_file),
+                wall=wall,
+                monotonic=monotonic,
+            )
+            for issuer in config.issuers
+            if issuer.client is not None and issuer.revocation is not None
+        }
         verifiers = {
-            issuer.name: Verifier(issuer, self.sources[issuer.name], self.cache, monotonic=monotonic)
+            issuer.name: Verifier(
+                issuer,
+                self.sources[issuer.name],
+                self.cache,
+                monotonic=monotonic,
+                feed=self.feeds.get(issuer.name),
+            )
             for issuer in config.issuers
         }
         self._verifiers = verifiers
@@ -61,21 +84,29 @@ class Gate:
         self._started_in: int | None = None
 
     def start(self) -> None:
-        """Begin to fetch keys. Threads do not survive a fork, so a forked worker starts its own."""
+        """Begin to fetch and to listen. Threads do not survive a fork, so a forked worker starts its own."""
         if self._started_in == os.getpid():
             return
         self._started_in = os.getpid()
         for source in self.sources.values():
             source.start()
+        for feed in self.feeds.values():
+            feed.start()
 
     def stop(self) -> None:
         """End the threads."""
+        for feed in self.feeds.values():
+            feed.stop()
         for source in self.sources.values():
             source.stop()
 
     def rule_for(self, route: Route) -> Rule:
         """Prepare a rule that no path leads to: see `decide`."""
         return Rule(route, self._verifiers[route.issuer])
+
+    def heard(self) -> bool:
+        """Tell whether everything that was revoked before now is known."""
+        return all(feed.silence() < _RECENT for feed in self.feeds.values())
 
     def ready(self) -> bool:
         """Tell whether tokens of every issuer can be checked."""
@@ -133,6 +164,9 @@ class Gate:
             return decision.no(answers.METHOD_OVERRIDE)
         except Unavailable:
             return decision.no(answers.NO_KEYS)
+        except InDoubt as doubt:
+            decision.asks = doubt.question
+            return decision.no(answers.IN_DOUBT)
         except Exception as fault:  # noqa: BLE001 - attack row GW24: a fault of ours refuses, whatever it is
             self._log.event("decide.fault", kind=type(fault).__name__)
             return decision.no(answers.FAULT)
@@ -168,6 +202,9 @@ class Gate:
             return decision.no(rule.no_credential)
         principal, decision.cached = rule.verifier.verify(token, facts.now)
         decision.caller = principal
+        feed = rule.verifier.feed
+        if feed is not None and not feed.passes(principal, token, rule.on_stale):
+            return decision.no(rule.invalid_token, "revoked")
         if rule.audience not in principal.audiences:
             return decision.no(rule.invalid_token, "audience")
         failure = rule.judge(principal, facts)

@@ -20,6 +20,7 @@ from idp.gateway.config import (
     IssuerConfig,
     JwksConfig,
     Limits,
+    OnStale,
     Route,
     ServerConfig,
     Shape,
@@ -29,6 +30,7 @@ from idp.gateway.headers import normalised
 from idp.gateway.host import valid_host
 from idp.gateway.policy import load as policy
 from idp.gateway.policy.model import Mode
+from idp.gateway.revocation import load as revocation
 from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
 
@@ -84,6 +86,7 @@ def _config(top: t.Table, source: str) -> Config:
     issuers = _issuers(top.table("issuers"))
     defaults = top.table("defaults")
     defaults.value("deny", _always, default=True)
+    on_stale = revocation.on_stale(defaults, OnStale())
     defaults.finish()
     log = top.table("log")
     config = Config(
@@ -91,7 +94,7 @@ def _config(top: t.Table, source: str) -> Config:
         trusted_proxies=top.value("trusted_proxies", _networks, ()),
         issuers=issuers,
         headers=_headers(top.table("headers")),
-        routes=_routes(top, server.shape, tuple(issuer.name for issuer in issuers)),
+        routes=_routes(top, server.shape, issuers, on_stale),
         roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
@@ -147,6 +150,7 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
             ca_file=jwks.value("ca_file", _path, None),
         ),
     )
+    config = revocation.of_issuer(table, config)
     if config.jwks.max_stale < config.jwks.refresh:
         jwks.problem("max_stale", "must not be shorter than refresh")
     jwks.finish()
@@ -164,13 +168,13 @@ def _headers(table: t.Table) -> HeadersConfig:
     return config
 
 
-def _routes(top: t.Table, shape: Shape, issuers: tuple[str, ...]) -> tuple[Route, ...]:
+def _routes(top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
         top.problem("routes", "is missing: without a route everything is denied")
     routes: list[Route] = []
     for table in tables:
-        route = _route(table, shape, issuers)
+        route = _route(table, shape, issuers, on_stale)
         if any(other.id == route.id for other in routes):
             table.problem("id", "is used twice")
         routes.append(route)
@@ -186,7 +190,8 @@ def _check_claims(table: t.Table, routes: list[Route]) -> None:
         routes.pop()
 
 
-def _route(table: t.Table, shape: Shape, issuers: tuple[str, ...]) -> Route:
+def _route(table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_stale: OnStale) -> Route:
+    issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")
     path = match.required("path", _template, _NO_TEMPLATE)
     read_upstream: Callable[..., Upstream | None] = table.required if shape == "proxy" else table.value
@@ -201,11 +206,13 @@ def _route(table: t.Table, shape: Shape, issuers: tuple[str, ...]) -> Route:
         when=policy.when(table, path.names),
         review=policy.review(table.table("review")) if "review" in table else None,
         mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
+        on_stale=revocation.on_stale(table, on_stale),
         upstream=read_upstream("upstream", _upstream, None),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
+    revocation.check(table, route, known)
     for part in (match, table):
         part.finish()
     return route

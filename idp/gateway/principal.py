@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 from idp.gateway.headers import EMPTY_IDENTITY, IDENTITY, identity_value
+from idp.gateway.revocation.marks import marks_of
 from idp.jose.strict import JoseError
 from idp.jose.verify import audience_list
 
@@ -23,6 +24,7 @@ class Principal:
         "client_id",
         "headers",
         "kid",
+        "marks",
         "roles",
         "scopes",
         "subject",
@@ -39,6 +41,7 @@ class Principal:
         scopes = str(claims.get("scope", "")).split(" ")
         self.scopes = frozenset(scope for scope in scopes if scope)
         self.roles = _roles(claims)
+        self.marks = marks_of(claims)
         # Enough to follow one person through the log, not enough to say who it is (decision log).
         self.subject_digest = sha256(self.subject.encode()).hexdigest()[:_DIGEST]
         self.headers: Headers = tuple(zip(IDENTITY, self._values(), strict=True))

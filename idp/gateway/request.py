@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from idp.gateway.answers import Headers, Refusal
 
 if TYPE_CHECKING:
-    from idp.gateway.jwks import KeySource
     from idp.gateway.policy.facts import Facts
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
@@ -29,6 +28,13 @@ class Request:
         self.headers = headers
         self.peer = peer
         self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
+
+
+class Asks(Protocol):
+    """Something that may be asked before a decision stands."""
+
+    def ask(self) -> Future[None] | None:
+        """Ask, and say what to wait for; None: it was asked a moment ago, be content."""
 
 
 class Decision:
@@ -64,8 +70,8 @@ class Decision:
         self.facts: Facts | None = None
         self.failed = ""  # what of the policy stood in the way
         self.shadow = ""  # why it would have been refused, were the route not in shadow mode
-        self.asks: KeySource | None = None  # a newer set of keys might change the answer
-        self.waits: Future[None] | None = None  # such a set is being fetched
+        self.asks: Asks | None = None  # newer keys, or word about the token, might change the answer
+        self.waits: Future[None] | None = None  # which are being fetched
 
     @property
     def allowed(self) -> bool:

@@ -21,7 +21,7 @@ _REMEMBERED: Final = 256
 class Rule:
     """One route and everything about it that can be prepared."""
 
-    __slots__ = ("audience", "invalid_token", "judge", "no_credential", "route", "shadow", "verifier")
+    __slots__ = ("audience", "invalid_token", "judge", "no_credential", "on_stale", "route", "shadow", "verifier")
 
     def __init__(self, route: Route, verifier: Verifier) -> None:
         self.route = route
@@ -29,6 +29,7 @@ class Rule:
         self.audience = route.audience
         self.judge = Judge(route.require, route.when, route.review, template=route.path)
         self.shadow = route.mode == "shadow"
+        self.on_stale = route.on_stale
         self.no_credential = answers.no_credential()
         self.invalid_token = answers.invalid_token()
 

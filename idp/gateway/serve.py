@@ -42,11 +42,11 @@ class GatewayServer(uvicorn.Server):
             yield from pool.connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen once the first keys are there; without them too after a while, for readiness says so."""
+        """Listen once keys and revocations are there; without them too after a while, for readiness says so."""
         self._gate.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_KEYS_SECONDS):
-                while not self._gate.ready():  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
+                while not (self._gate.ready() and self._gate.heard()):  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
                     await asyncio.sleep(_LOOK_EVERY)
         await super().startup(sockets)
         self._watch.start()
