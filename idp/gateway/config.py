@@ -150,3 +150,4 @@ class Config:
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)
     digest: str = field(default="", compare=False)  # of the text: names the policy in the decision log
+    ended: bool = field(default=False, compare=False)  # the last line is `# end`: see `reload`

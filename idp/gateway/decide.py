@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from idp.gateway import answers
 from idp.gateway.answers import Refusal
-from idp.gateway.client import credentials
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
-from idp.gateway.fetch import SECONDS, Fetch, fetcher
+from idp.gateway.fetch import SECONDS, Fetch
+from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
 from idp.gateway.path import BadTarget, canonical, split_target
@@ -24,11 +24,10 @@ from idp.gateway.request import Decision, Request
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.rules import Rule, Rules
-from idp.gateway.token_cache import TokenCache
-from idp.gateway.verifier import KeyUnknown, Refused, Unavailable, Verifier
+from idp.gateway.verifier import KeyUnknown, Refused, Unavailable
 
-# RFC 9110 sections 9.3.6 and 9.3.8: not for resources behind a gateway, whatever a route says.
 _RECENT: Final = 5.0
+# RFC 9110 sections 9.3.6 and 9.3.8: not for resources behind a gateway, whatever a route says.
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
 
 
@@ -47,38 +46,10 @@ class Gate:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.cache = TokenCache()
-        self.sources = {
-            issuer.name: KeySource(issuer, log=log, fetch=fetch, wall=wall, monotonic=monotonic)
-            for issuer in config.issuers
-        }
-        self.feeds = {
-            issuer.name: Feed(
-                issuer,
-                self.sources[issuer.name],
-                credentials(issuer.client),
-                log=log,
-                fetch=fetch or fetcher(issuer.jwks.ca_file),
-                wall=wall,
-                monotonic=monotonic,
-            )
-            for issuer in config.issuers
-            if issuer.client is not None and issuer.revocation is not None
-        }
-        verifiers = {
-            issuer.name: Verifier(
-                issuer,
-                self.sources[issuer.name],
-                self.cache,
-                monotonic=monotonic,
-                feed=self.feeds.get(issuer.name),
-            )
-            for issuer in config.issuers
-        }
-        self._verifiers = verifiers
-        self.rules = Rules(config, verifiers)
         self._log = log
         self._wall = wall
+        self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
+        self.rules = Rules(config, self._issuers.verifiers)
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
         self._started_in: int | None = None
@@ -88,21 +59,37 @@ class Gate:
         if self._started_in == os.getpid():
             return
         self._started_in = os.getpid()
-        for source in self.sources.values():
-            source.start()
-        for feed in self.feeds.values():
-            feed.start()
+        self._issuers.start()
 
     def stop(self) -> None:
         """End the threads."""
-        for feed in self.feeds.values():
-            feed.stop()
-        for source in self.sources.values():
-            source.stop()
+        self._issuers.stop()
+
+    @property
+    def sources(self) -> Mapping[str, KeySource]:
+        """The keys of every issuer."""
+        return self._issuers.sources
+
+    @property
+    def feeds(self) -> Mapping[str, Feed]:
+        """What every issuer says is revoked."""
+        return self._issuers.feeds
+
+    def replace(self, config: Config) -> None:
+        """Decide by another file from now on: everything is made ready first, then one assignment changes it.
+
+        What listens, and how, stays as the server was built.
+        """
+        before, after = self._issuers, self._issuers.succeeded(config.issuers)
+        rules = Rules(config, after.verifiers)
+        if self._started_in == os.getpid():
+            after.start(before)
+        self._issuers, self.rules = after, rules
+        before.stop(after)
 
     def rule_for(self, route: Route) -> Rule:
         """Prepare a rule that no path leads to: see `decide`."""
-        return Rule(route, self._verifiers[route.issuer])
+        return Rule(route, self._issuers.verifiers[route.issuer], self.rules.strip)
 
     def heard(self) -> bool:
         """Tell whether everything that was revoked before now is known."""

@@ -42,6 +42,7 @@ _NO_TEMPLATE: Final = Template(text="/", segments=("",), names=())
 _NONE: Final[tuple[str, ...]] = ()
 _HIGHEST_PORT: Final = 65_535
 _DIGEST: Final = 16
+_END: Final = "# end"
 RESERVED: Final = "/.gatehouse"
 
 
@@ -55,13 +56,17 @@ class ConfigError(Exception):
 
 def load(path: Path) -> Config:
     """Read and check a file."""
+    return parse(read(path), source=str(path))
+
+
+def read(path: Path) -> str:
+    """Read a file as text."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
         raise ConfigError(str(path), [t.Problem(line=1, where="", text=f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), [t.Problem(line=1, where="", text="is not UTF-8")]) from None
-    return parse(text, source=str(path))
 
 
 def parse(text: str, *, source: str = "gateway.toml") -> Config:
@@ -99,6 +104,7 @@ def _config(top: t.Table, source: str) -> Config:
         log=log.value("file", t.text, "-"),
         source=source,
         digest=sha256(top.text.encode()).hexdigest()[:_DIGEST],
+        ended=top.text.rstrip().rpartition("\n")[2] == _END,
     )
     log.finish()
     top.finish()

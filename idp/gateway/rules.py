@@ -21,10 +21,21 @@ _REMEMBERED: Final = 256
 class Rule:
     """One route and everything about it that can be prepared."""
 
-    __slots__ = ("audience", "invalid_token", "judge", "no_credential", "on_stale", "route", "shadow", "verifier")
+    __slots__ = (
+        "audience",
+        "invalid_token",
+        "judge",
+        "no_credential",
+        "on_stale",
+        "route",
+        "shadow",
+        "strip",
+        "verifier",
+    )
 
-    def __init__(self, route: Route, verifier: Verifier) -> None:
+    def __init__(self, route: Route, verifier: Verifier, strip: Strip) -> None:
         self.route = route
+        self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience
         self.judge = Judge(route.require, route.when, route.review, template=route.path)
@@ -43,7 +54,7 @@ class Rules:
         self.addresses = ClientAddress(self.peers)
         self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
         self._routes = Routes(config.routes)
-        self._rules = {route: Rule(route, verifiers[route.issuer]) for route in config.routes}
+        self._rules = {route: Rule(route, verifiers[route.issuer], self.strip) for route in config.routes}
         self._named = self._routes.hosts | config.server.hosts
         # A route for every host, and no list of names: then every well-formed name will do.
         self._open = self._routes.any_host and not config.server.hosts
