@@ -14,7 +14,7 @@ from idp.clients import assertion, issuer_api
 from idp.clients.authentication import ClientAuthentication
 from idp.clients.client import AUTH_METHODS, NONE
 from idp.clients.directory import ClientDirectory
-from idp.endpoints import authorize, discovery, health, introspect, jwks, logout, revoke, userinfo
+from idp.endpoints import authorize, discovery, events, health, introspect, jwks, logout, revoke, userinfo
 from idp.endpoints.token import registry
 from idp.endpoints.token import views as token
 from idp.keys.rotation import Keyring
@@ -48,6 +48,7 @@ PATHS: Final[Mapping[str, str]] = {
     "introspect": "/introspect",
     "revoke": "/revoke",
     "end_session": "/end_session",
+    "events": events.PATH,
 }
 
 
@@ -80,6 +81,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         userinfo.blueprint,
         introspect.blueprint,
         revoke.blueprint,
+        events.blueprint,
         jwks.blueprint,
         logout.blueprint,
         health.blueprint,

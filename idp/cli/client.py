@@ -13,7 +13,18 @@ from idp.cli.context import MFA, opened, read_secret
 from idp.cli.key import config_option, json_option
 from idp.cli.shown import client_facts, facts, show, table
 from idp.clients import issuer_api, registration
-from idp.clients.client import AUTH_METHODS, AUTHORIZATION_CODE, BASIC, CLIENT_CREDENTIALS, NONE, POST, REFRESH_TOKEN
+from idp.clients.client import (
+    ACCESS_TOKEN_FORMATS,
+    AUTH_METHODS,
+    AUTHORIZATION_CODE,
+    BASIC,
+    CLIENT_CREDENTIALS,
+    JWT,
+    NONE,
+    POST,
+    REFERENCE,
+    REFRESH_TOKEN,
+)
 from idp.clients.registration import GRANT_TYPES, Registration
 from idp.jose.keys import ALGS
 from idp.protocol.scope import OFFLINE, OPENID
@@ -48,6 +59,7 @@ def cli() -> None:
 @click.option("--secret-stdin", is_flag=True, help="Read a chosen secret from standard input; a weak one is refused.")
 @click.option("--no-pkce", is_flag=True, help="Do not demand PKCE of a client that keeps a secret.")
 @click.option("--no-consent", is_flag=True, help="One's own application: people are not asked.")
+@click.option("--reference-tokens", is_flag=True, help="Its access tokens say nothing by themselves.")
 @click.option("--mfa", type=MFA, default="optional", show_default=True, help="Second factor of whoever uses it.")
 @config_option
 @json_option
@@ -136,6 +148,21 @@ def scope(client_id: str, scopes: tuple[str, ...], config: Path | None, *, taken
     show(row, as_json=as_json, told_as=lambda: facts(client_id, row))
 
 
+@cli.command(name="token-format")
+@click.argument("client_id")
+@click.argument("chosen", metavar="FORMAT", type=click.Choice(ACCESS_TOKEN_FORMATS))
+@config_option
+@json_option
+def token_format(client_id: str, chosen: str, config: Path | None, *, as_json: bool) -> None:
+    """Give a client JWTs, or references that only an introspection understands. Earlier tokens stay as they are."""
+    with opened(config) as context, context.db.write() as tx:
+        _find(tx, client_id)
+        client.change(tx, client_id, context.now, {"access_token_format": chosen})
+        context.record(tx, "client.token_format_changed", client_id=client_id, format=chosen)
+    row = {"client_id": client_id, "access_token_format": chosen}
+    show(row, as_json=as_json, told_as=f"{client_id} gets access tokens of the format {chosen}.")
+
+
 @cli.group(name="secret")
 def secrets() -> None:
     """The secret of a client."""
@@ -171,6 +198,7 @@ def _registration(client_id: str, given: dict[str, object]) -> Registration:
         require_consent=not given["no_consent"],
         jwks=_jwks(given["jwks"]),
         mfa=str(given["mfa"]),
+        access_token_format=REFERENCE if given["reference_tokens"] else JWT,
         id_token_alg=str(given["id_token_alg"]),
         secret=read_secret("Secret", from_stdin=True) if given["secret_stdin"] else None,
     )

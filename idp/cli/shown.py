@@ -100,6 +100,7 @@ def client_facts(tx: Session, row: Client) -> dict[str, object]:
         "require_pkce": row.require_pkce,
         "require_consent": row.require_consent,
         "mfa": row.mfa,
+        "access_token_format": row.access_token_format,
         "scopes": {audience: sorted(names) for audience, names in client.scopes(tx, row.client_id).items()},
         "created": stamp(row.created_at),
     }

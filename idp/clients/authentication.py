@@ -65,6 +65,19 @@ class ClientAuthentication:
             self._check_assertion(client, secret, now)
         return client
 
+    def bearer(self, token: str, *, audience: str, now: datetime) -> Client:
+        """Return the client whose assertion this is, for one address alone; good there until it ends.
+
+        Nowhere else is it accepted, so it need not be used up: who asks often need not sign, nor we write, each time.
+        """
+        client = self._clients.find(assertion.subject(token), now)
+        if client is None:
+            raise _refusal("unknown or disabled client")
+        if client.auth_method != PRIVATE_KEY_JWT:
+            raise _refusal("method is not the registered one")
+        assertion.verify(token, client, audiences=frozenset({audience}), now=now)
+        return client
+
     def _check_assertion(self, client: Client, token: str, now: datetime) -> None:
         audiences = frozenset({self._issuer}) if client.fapi2 else self._audiences
         claim = assertion.verify(token, client, audiences=audiences, now=now)

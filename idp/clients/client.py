@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from idp.protocol import redirect_uri
+from idp.protocol import exchange, redirect_uri
 from idp.protocol.params import ClientFacts
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ AUTH_METHODS: Final = (BASIC, POST, PRIVATE_KEY_JWT, NONE)
 AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
 CLIENT_CREDENTIALS: Final = "client_credentials"
+TOKEN_EXCHANGE: Final = exchange.GRANT_TYPE
+
+JWT: Final = "jwt"  # an access token that says everything by itself (RFC 9068)
+REFERENCE: Final = "reference"  # one that says nothing: whoever needs to know introspects it
+ACCESS_TOKEN_FORMATS: Final = (JWT, REFERENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class Client:
     require_pkce: bool = True
     require_consent: bool = True
     fapi2: bool = False
+    access_token_format: str = JWT
     reviewed: bool = True
     mfa: str = "optional"
     default_acr_values: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ def load(tx: Session, client_id: str, token_lifetime: timedelta) -> Client | Non
         require_pkce=row.require_pkce,
         require_consent=row.require_consent,
         fapi2=row.fapi2,
+        access_token_format=row.access_token_format,
         reviewed=row.reviewed,
         mfa=row.mfa,
         default_acr_values=tuple(row.default_acr_values),
@@ -90,18 +91,30 @@ def _apis(tx: Session, client_id: str, token_lifetime: timedelta) -> dict[str, A
     # One look for each of its few APIs: how many others there are makes no difference.
     rows = [row for audience in sorted(scopes) if (row := api_store.find(tx, audience)) is not None]
     return {
-        row.audience: Api(
-            audience=row.audience,
-            name=row.name,
-            builtin=row.builtin,
-            token_lifetime=timedelta(seconds=row.token_lifetime) if row.token_lifetime else token_lifetime,
-            signing_alg=row.signing_alg,
-            mfa=row.mfa,
-            scopes=scopes[row.audience],
+        row.audience: api_facts(
+            row,
+            scopes[row.audience],
+            token_lifetime,
             roles=frozenset(name for name, _, _ in role_store.of_client(tx, client_id, row.audience)),
         )
         for row in rows
     }
+
+
+def api_facts(
+    row: api_store.Api, scopes: frozenset[str], token_lifetime: timedelta, *, roles: frozenset[str] = frozenset()
+) -> Api:
+    """Read an API as a client sees it; its own lifetime of tokens comes before the usual one."""
+    return Api(
+        audience=row.audience,
+        name=row.name,
+        builtin=row.builtin,
+        token_lifetime=timedelta(seconds=row.token_lifetime) if row.token_lifetime else token_lifetime,
+        signing_alg=row.signing_alg,
+        mfa=row.mfa,
+        scopes=scopes,
+        roles=roles,
+    )
 
 
 def _keys(jwks: dict[str, object] | None) -> KeySet | None:

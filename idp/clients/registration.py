@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from idp.clients.client import (
+    ACCESS_TOKEN_FORMATS,
     AUTH_METHODS,
     AUTHORIZATION_CODE,
     BASIC,
     CLIENT_CREDENTIALS,
+    JWT,
     NONE,
     POST,
     PRIVATE_KEY_JWT,
     REFRESH_TOKEN,
+    TOKEN_EXCHANGE,
 )
 from idp.jose.keys import ALGS, KeySet
 from idp.jose.strict import JoseError
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 
     from idp.store.database import Session
 
-GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS)
+GRANT_TYPES: Final = (AUTHORIZATION_CODE, REFRESH_TOKEN, CLIENT_CREDENTIALS, TOKEN_EXCHANGE)
 APPLICATION_TYPES: Final = ("web", "native")
 MIN_SECRET: Final = 32
 MAX_NAME: Final = 100
@@ -68,6 +71,7 @@ class Registration:
     id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
     mfa: str = "optional"
     fapi2: bool = False
+    access_token_format: str = JWT
     client_uri: str | None = None
     logo_uri: str | None = None
     policy_uri: str | None = None
@@ -114,6 +118,7 @@ def register(tx: Session, wanted: Registration, now: datetime) -> str | None:
         id_token_alg=wanted.id_token_alg,
         mfa=wanted.mfa,
         fapi2=wanted.fapi2,
+        access_token_format=wanted.access_token_format,
         client_uri=wanted.client_uri,
         logo_uri=wanted.logo_uri,
         policy_uri=wanted.policy_uri,
@@ -136,6 +141,8 @@ def _methods(wanted: Registration) -> Iterator[str]:
         yield f"auth_method: write one of {', '.join(AUTH_METHODS)}"
     if wanted.application_type not in APPLICATION_TYPES:
         yield f"application_type: write one of {', '.join(APPLICATION_TYPES)}"
+    if wanted.access_token_format not in ACCESS_TOKEN_FORMATS:
+        yield f"access_token_format: write one of {', '.join(ACCESS_TOKEN_FORMATS)}"
     if wanted.id_token_alg not in ALGS:
         yield f"id_token_alg: write one of {', '.join(ALGS)}"
     if wanted.auth_method == PRIVATE_KEY_JWT and wanted.jwks is None:
@@ -161,6 +168,9 @@ def _grants(wanted: Registration) -> Iterator[str]:
     if CLIENT_CREDENTIALS in wanted.grant_types and wanted.auth_method == NONE:
         # RFC 6749 section 4.4.
         yield "grant_types: client_credentials needs a client that can prove itself"
+    if TOKEN_EXCHANGE in wanted.grant_types and wanted.auth_method == NONE:
+        # RFC 8693 section 5: whoever swaps tokens has to be known.
+        yield "grant_types: token exchange needs a client that can prove itself"
     if REFRESH_TOKEN in wanted.grant_types and AUTHORIZATION_CODE not in wanted.grant_types:
         yield "grant_types: refresh_token comes with authorization_code"
     if AUTHORIZATION_CODE in wanted.grant_types and not wanted.redirect_uris:

@@ -1,15 +1,20 @@
-"""POST /introspect (RFC 7662): is this token good, told to its own client and to the servers of its API."""
+"""POST /introspect (RFC 7662): is this token good, told to its own client and to the servers of its API.
+
+Asked for `application/token-introspection+jwt`, the answer is signed (RFC 9701), so that whoever passes it on, or
+keeps it, can show that it is ours.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 
+from idp.jose.sign import sign
 from idp.protocol.errors import InvalidClient, InvalidRequest
 from idp.store import grant, session
 from idp.store import token as tokens
-from idp.web.answer import answer
+from idp.web.answer import NO_STORE, answer
 from idp.web.presented_token import access_token, find_refresh_token
 from idp.web.server import presented
 from idp.web.services import services
@@ -18,18 +23,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from flask import Response
-
     from idp.clients.client import Client
     from idp.store.database import Session
     from idp.web.services import Services
 
 blueprint = Blueprint("introspect", __name__)
 
+SIGNED = "application/token-introspection+jwt"
+SIGNED_TYP = "token-introspection+jwt"
 # RFC 7662 section 2.2: one answer for expired, revoked, unknown and not yours: it tells nothing.
 INACTIVE: Mapping[str, object] = {"active": False}
 # Told as they stand in the token; the rest of it is between client and provider.
-TOLD = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "auth_time", "acr", "amr")
+TOLD = (
+    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "auth_time", "acr", "amr",
+    "act", "may_act", "txn", "parents", "cnf",
+)  # fmt: skip
 
 
 @blueprint.post("/introspect")
@@ -44,7 +52,21 @@ def introspect() -> Response:
         raise InvalidClient("client authentication failed", reason="public client")
     if "token" not in values:
         raise InvalidRequest("token is missing")
-    return answer(_state(held, caller, values["token"], now))
+    state = _state(held, caller, values["token"], now)
+    wanted = request.accept_mimetypes.best_match(("application/json", SIGNED))
+    return _signed(held, caller, state, now) if wanted == SIGNED else answer(state)
+
+
+def _signed(held: Services, caller: Client, state: Mapping[str, object], now: datetime) -> Response:
+    """RFC 9701 section 5: for the asker alone; no sub and no exp outside, so that it passes for no other token."""
+    told = {
+        "iss": held.settings.issuer,
+        "aud": caller.client_id,
+        "iat": int(now.timestamp()),
+        "token_introspection": state,
+    }
+    token = sign(told, held.keyring.signing(caller.id_token_alg, now), typ=SIGNED_TYP)
+    return Response(token, headers={"Content-Type": SIGNED, "Cache-Control": NO_STORE})
 
 
 def _state(held: Services, caller: Client, token: str, now: datetime) -> Mapping[str, object]:

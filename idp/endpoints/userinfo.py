@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, request
 
 from idp.accounts import person
-from idp.jose.access_token import verify_access_token
 from idp.jose.strict import JoseError
 from idp.protocol import claims
 from idp.protocol.claims import ClaimsRequest
@@ -18,6 +17,7 @@ from idp.store import token as tokens
 from idp.web import metrics
 from idp.web.answer import answer
 from idp.web.bearer import challenge, token_of
+from idp.web.presented_token import claims_of
 from idp.web.services import services
 
 if TYPE_CHECKING:
@@ -40,16 +40,8 @@ def userinfo() -> Response:
 def _told(token: str) -> dict[str, object]:
     held = services()
     now = held.clock()
-    issuer = held.settings.issuer
     try:
-        found = verify_access_token(
-            token,
-            held.keyring.verifying(now),
-            issuer=issuer,
-            audiences=frozenset({issuer}),
-            algs=held.keyring.algs,
-            now=now.timestamp(),
-        )
+        found = claims_of(held, token, now, audiences=frozenset({held.settings.issuer}))
     except JoseError as error:
         raise InvalidToken("the access token is not valid here", reason=error.reason) from None
     scopes = str(found.get("scope", "")).split()

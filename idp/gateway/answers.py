@@ -63,18 +63,37 @@ NO_ROUTE: Final = Refusal(status=403, reason="no_route", error="access_denied", 
 METHOD_OVERRIDE: Final = Refusal(
     status=405, reason="method_override", error="invalid_request", text="the method is the one of the request line"
 )
+
+
 # RFC 6750 section 3.1: without authentication information, no error code.
-NO_CREDENTIAL: Final = Refusal(
-    status=401, reason="no_credential", text="an access token is needed", headers=_challenge()
-)
-INVALID_TOKEN: Final = Refusal(
-    status=401, reason="invalid_token", error="invalid_token", text=_BAD, headers=_challenge("invalid_token", _BAD)
-)
+def no_credential(metadata: str = "") -> Refusal:
+    """Ask for a token; `metadata` says where the resource describes itself (RFC 9728 section 5.1)."""
+    headers = _challenge(resource_metadata=metadata)
+    return Refusal(status=401, reason="no_credential", text="an access token is needed", headers=headers)
+
+
+def invalid_token(metadata: str = "") -> Refusal:
+    """Answer 401 to a token that is none, one text for whatever is wrong with it."""
+    headers = _challenge("invalid_token", _BAD, resource_metadata=metadata)
+    return Refusal(status=401, reason="invalid_token", error="invalid_token", text=_BAD, headers=headers)
+
+
+NO_CREDENTIAL: Final = no_credential()
+INVALID_TOKEN: Final = invalid_token()
+# No other token would help: where it comes from, when, or whose resource it is stands against it.
+NOT_ALLOWED: Final = Refusal(status=403, reason="condition", error="access_denied", text="no rule allows this request")
 NO_KEYS: Final = Refusal(
     status=503,
     reason="no_keys",
     error="temporarily_unavailable",
     text="tokens cannot be checked at the moment",
+    headers=((b"retry-after", b"5"),),
+)
+IN_DOUBT: Final = Refusal(
+    status=503,
+    reason="in_doubt",
+    error="temporarily_unavailable",
+    text="whether the access token was revoked cannot be known at the moment",
     headers=((b"retry-after", b"5"),),
 )
 FAULT: Final = Refusal(status=500, reason="fault", error="server_error", text="the request could not be checked")
@@ -87,8 +106,21 @@ def method_not_allowed(methods: Iterable[str]) -> Refusal:
     return Refusal(status=405, reason="method", error="invalid_request", text=text, headers=((b"allow", allowed),))
 
 
-def insufficient(scopes: Iterable[str], *, reason: str, text: str) -> Refusal:
+def insufficient(scopes: Iterable[str], *, reason: str, text: str, metadata: str = "") -> Refusal:
     """Answer 403 with the scopes that would be enough (RFC 6750 section 3.1)."""
     scope = " ".join(sorted(scopes))
-    headers = _challenge("insufficient_scope", text, scope=scope)
+    headers = _challenge("insufficient_scope", text, scope=scope, resource_metadata=metadata)
     return Refusal(status=403, reason=reason, error="insufficient_scope", text=text, scope=scope, headers=headers)
+
+
+def stronger(acr_values: Iterable[str], max_age: int | None, metadata: str = "") -> Refusal:
+    """Ask for a stronger or newer sign-in (RFC 9470 section 3)."""
+    error, text = "insufficient_user_authentication", "a stronger or more recent sign-in is needed"
+    headers = _challenge(
+        error,
+        text,
+        acr_values=" ".join(acr_values),
+        max_age="" if max_age is None else str(max_age),
+        resource_metadata=metadata,
+    )
+    return Refusal(status=401, reason="strength", error=error, text=text, headers=headers)

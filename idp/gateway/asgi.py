@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from idp.gateway.decide import Gate
-from idp.gateway.headers import Strip
 from idp.gateway.peers import peer_of
 from idp.gateway.request import Request
 
@@ -26,10 +25,8 @@ class Guarded:
     """An ASGI application behind the gate: `app = Guarded(app, gate)`."""
 
     def __init__(self, app: Application, gate: Gate) -> None:
-        headers = gate.rules.config.headers
         self._app = app
         self._gate = gate
-        self._strip = Strip(headers.strip, authorization=not headers.forward_authorization)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an allowed request through, under a verified name; of the rest only the server's own lifespan passes."""
@@ -42,12 +39,13 @@ class Guarded:
             return
         request = _request(scope)
         decision = await self._gate.settle(request, self._gate.decide_now(request))
-        if decision.principal is None:
+        if decision.principal is None or decision.rule is None:
             status, headers, body = decision.answer()
             await send({"type": "http.response.start", "status": status, "headers": list(headers)})
             await send({"type": "http.response.body", "body": body})
             return
-        kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not self._strip.drops(name)]
+        drops = decision.rule.strip.drops
+        kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not drops(name)]
         named = {**scope, "headers": kept + list(decision.principal.headers), "gatehouse.principal": decision.principal}
         await self._app(named, receive, send)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 
 Shape = Literal["proxy", "forward_auth"]
@@ -59,6 +61,34 @@ class JwksConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Who this gateway is at an issuer. What proves it stands in a file of its own: a secret, or a private key."""
+
+    id: str
+    secret_file: Path | None = None
+    key_file: Path | None = None
+    alg: str = "ES256"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationConfig:
+    """How often an issuer is asked what counts no longer, and where that is kept."""
+
+    poll: float = 0.3
+    journal: Path | None = None
+    events: str | None = None  # None: from the issuer's discovery document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnStale:
+    """After so many seconds of silence: let pass, refuse, or ask about each token; if nobody answers, `otherwise`."""
+
+    after: float = 60.0
+    then: Literal["allow", "deny", "introspect"] = "introspect"
+    otherwise: Literal["allow", "deny"] = "allow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfig:
     """One provider whose tokens are believed."""
 
@@ -67,6 +97,8 @@ class IssuerConfig:
     algs: frozenset[str] = frozenset({"ES256", "RS256"})
     leeway: float = 30.0
     jwks: JwksConfig = JwksConfig()
+    client: ClientConfig | None = None
+    revocation: RevocationConfig | None = None  # None: a token counts until it expires
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +118,9 @@ class Upstream:
     tls: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Require:
-    """What a token must carry for a route."""
-
-    scopes: frozenset[str] = frozenset()
-    role_any: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
-    """One line of the declaration: which requests, for which audience, with which scopes and roles."""
+    """One line of the declaration: which requests, for which audience, under which conditions."""
 
     id: str
     host: str | None
@@ -104,7 +128,11 @@ class Route:
     path: Template
     audience: str
     issuer: str
-    require: Require = Require()
+    require: Require = ANY_TOKEN
+    when: tuple[Condition, ...] = ()  # all must hold
+    review: Review | None = None
+    mode: Mode = "enforce"  # "shadow": a sound token passes, whatever the policy says, and the log says what it said
+    on_stale: OnStale = OnStale()
     upstream: Upstream | None = None
     body_bytes: int | None = None
 
@@ -118,5 +146,8 @@ class Config:
     issuers: tuple[IssuerConfig, ...]
     headers: HeadersConfig = HeadersConfig()
     routes: tuple[Route, ...]
+    roles: Mapping[str, frozenset[str]] = field(default_factory=dict)  # for looking at rules, never for deciding
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)
+    digest: str = field(default="", compare=False)  # of the text: names the policy in the decision log
+    ended: bool = field(default=False, compare=False)  # the last line is `# end`: see `reload`

@@ -6,23 +6,28 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from idp.gateway import answers
+from idp.gateway.answers import Refusal
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
+from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
 from idp.gateway.path import BadTarget, canonical, split_target
+from idp.gateway.policy.facts import Facts
 from idp.gateway.request import Decision, Request
+from idp.gateway.revocation.doubt import InDoubt
+from idp.gateway.revocation.feed import Feed
 from idp.gateway.rules import Rule, Rules
-from idp.gateway.token_cache import TokenCache
-from idp.gateway.verifier import KeyUnknown, Refused, Unavailable, Verifier
+from idp.gateway.verifier import KeyUnknown, Refused, Unavailable
 
+_RECENT: Final = 5.0
 # RFC 9110 sections 9.3.6 and 9.3.8: not for resources behind a gateway, whatever a route says.
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
 
@@ -42,39 +47,54 @@ class Gate:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.cache = TokenCache()
-        self.sources = {
-            issuer.name: KeySource(issuer, log=log, fetch=fetch, wall=wall, monotonic=monotonic)
-            for issuer in config.issuers
-        }
-        verifiers = {
-            issuer.name: Verifier(issuer, self.sources[issuer.name], self.cache, monotonic=monotonic)
-            for issuer in config.issuers
-        }
-        self._verifiers = verifiers
-        self.rules = Rules(config, verifiers)
         self._log = log
         self._wall = wall
+        self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
+        self.rules = Rules(config, self._issuers.verifiers)
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
         self._started_in: int | None = None
 
     def start(self) -> None:
-        """Begin to fetch keys. Threads do not survive a fork, so a forked worker starts its own."""
+        """Begin to fetch and to listen. Threads do not survive a fork, so a forked worker starts its own."""
         if self._started_in == os.getpid():
             return
         self._started_in = os.getpid()
-        for source in self.sources.values():
-            source.start()
+        self._issuers.start()
 
     def stop(self) -> None:
         """End the threads."""
-        for source in self.sources.values():
-            source.stop()
+        self._issuers.stop()
+
+    @property
+    def sources(self) -> Mapping[str, KeySource]:
+        """The keys of every issuer."""
+        return self._issuers.sources
+
+    @property
+    def feeds(self) -> Mapping[str, Feed]:
+        """What every issuer says is revoked."""
+        return self._issuers.feeds
+
+    def replace(self, config: Config) -> None:
+        """Decide by another file from now on: everything is made ready first, then one assignment changes it.
+
+        What listens, and how, stays as the server was built.
+        """
+        before, after = self._issuers, self._issuers.succeeded(config.issuers)
+        rules = Rules(config, after.verifiers)
+        if self._started_in == os.getpid():
+            after.start(before)
+        self._issuers, self.rules = after, rules
+        before.stop(after)
 
     def rule_for(self, route: Route) -> Rule:
         """Prepare a rule that no path leads to: see `decide`."""
-        return Rule(route, self._verifiers[route.issuer])
+        return Rule(route, self._issuers.verifiers[route.issuer], self.rules.strip)
+
+    def heard(self) -> bool:
+        """Tell whether everything that was revoked before now is known."""
+        return all(feed.silence() < _RECENT for feed in self.feeds.values())
 
     def ready(self) -> bool:
         """Tell whether tokens of every issuer can be checked."""
@@ -117,12 +137,13 @@ class Gate:
         try:
             if rule is not None:
                 _, query = split_target(request.target)
-                return self._policy(rule, find(request.headers, query), decision)
+                decision.facts = self._facts(request, self.rules, host="", path="/")
+                return self._policy(rule, find(request.headers, query), decision, decision.facts)
             return self._steps(request, decision)
         except Refused as refused:
             if isinstance(refused, KeyUnknown) and decision.rule is not None:
                 decision.asks = decision.rule.verifier.source
-            return decision.no(answers.INVALID_TOKEN, refused.reason)
+            return decision.no(_invalid(decision.rule), refused.reason)
         except BadTarget as bad:
             return decision.no(answers.BAD_PATH, bad.reason)
         except TwoCredentials:
@@ -131,6 +152,9 @@ class Gate:
             return decision.no(answers.METHOD_OVERRIDE)
         except Unavailable:
             return decision.no(answers.NO_KEYS)
+        except InDoubt as doubt:
+            decision.asks = doubt.question
+            return decision.no(answers.IN_DOUBT)
         except Exception as fault:  # noqa: BLE001 - attack row GW24: a fault of ours refuses, whatever it is
             self._log.event("decide.fault", kind=type(fault).__name__)
             return decision.no(answers.FAULT)
@@ -138,6 +162,7 @@ class Gate:
     def _steps(self, request: Request, decision: Decision) -> Decision:
         """The pipeline of the gateway, in its order; the first doubt ends it."""
         rules = self.rules
+        decision.policy = rules.config.digest
         path, query = split_target(request.target)
         token = find(request.headers, query)
         decision.path = canonical(path)
@@ -154,21 +179,30 @@ class Gate:
         route = routes.get(request.method)
         if route is None:
             return decision.no(answers.method_not_allowed(routes))
-        return self._policy(rules.rule(route), token, decision)
+        decision.facts = self._facts(request, rules, host=host, path=decision.path)
+        return self._policy(rules.rule(route), token, decision, decision.facts)
 
-    def _policy(self, rule: Rule, token: bytes | None, decision: Decision) -> Decision:
+    def _facts(self, request: Request, rules: Rules, *, host: str, path: str) -> Facts:
+        return Facts(request, host=host, path=path, now=self._wall(), addresses=rules.addresses)
+
+    def _policy(self, rule: Rule, token: bytes | None, decision: Decision, facts: Facts) -> Decision:
         """Whether this token opens this rule; looked at for every request, however often the token was seen."""
         decision.rule = rule
         if token is None:
-            return decision.no(answers.NO_CREDENTIAL)
-        principal, decision.cached = rule.verifier.verify(token, self._wall())
+            return decision.no(rule.no_credential)
+        principal, decision.cached = rule.verifier.verify(token, facts.now)
         decision.caller = principal
+        feed = rule.verifier.feed
+        if feed is not None and not feed.passes(principal, token, rule.on_stale):
+            return decision.no(rule.invalid_token, "revoked")
         if rule.audience not in principal.audiences:
-            return decision.no(answers.INVALID_TOKEN, "audience")
-        if not rule.scopes <= principal.scopes:
-            return decision.no(rule.lacks_scope)
-        if rule.roles and rule.roles.isdisjoint(principal.roles):
-            return decision.no(rule.lacks_role)
+            return decision.no(rule.invalid_token, "audience")
+        failure = rule.judge(principal, facts)
+        if failure is not None:
+            decision.failed = failure.label
+            if not rule.shadow:
+                return decision.no(failure.refusal)
+            decision.shadow = failure.refusal.reason
         decision.principal = principal
         return decision
 
@@ -185,11 +219,30 @@ def _line(at: float, request: Request, decision: Decision, seconds: float) -> st
     """
     caller, rule = decision.caller, decision.rule
     who, client, kid = (caller.subject_digest, caller.client_id, caller.kid) if caller else ("", "", "")
+    policy = f',"policy":{quoted(decision.policy)}' if decision.policy else ""
     return (
         f'{{"at":{at:.3f},"event":"decision","id":"{decision.id}","status":{decision.status},'
         f'"why":{quoted(decision.reason or "allowed")},"route":{quoted(rule.route.id) if rule else "null"},'
         f'"method":{quoted(request.method)},"host":{quoted(request.host.decode("latin-1"))},'
         f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
         f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
-        f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}}}'
+        f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
+        f"{policy}{_failed(decision) if decision.failed else ''}}}"
     )
+
+
+def _failed(decision: Decision) -> str:
+    """Say what of the policy failed: enough to explain the decision later, with the file whose digest is told."""
+    caller, rule, facts = decision.caller, decision.rule, decision.facts
+    if caller is None or rule is None or facts is None:
+        return ""
+    address = facts.address()
+    shadow = f',"shadow":{quoted(decision.shadow)}' if decision.shadow else ""
+    return (
+        f',"rule":{quoted(decision.failed)},"trace":"{rule.judge.trace(caller, facts)}",'
+        f'"client_ip":{"null" if address is None else quoted(address)},"mode":"{rule.route.mode}"{shadow}'
+    )
+
+
+def _invalid(rule: Rule | None) -> Refusal:
+    return answers.INVALID_TOKEN if rule is None else rule.invalid_token

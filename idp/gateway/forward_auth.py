@@ -11,7 +11,7 @@ from typing import Final
 
 from idp.gateway import answers, own
 from idp.gateway.decide import Gate
-from idp.gateway.peers import Peers, peer_of
+from idp.gateway.peers import peer_of
 from idp.gateway.principal import NOBODY
 from idp.gateway.request import Decision, Request
 from idp.gateway.server.exchange import Answer, Receive, Scope, Send
@@ -31,7 +31,6 @@ class ForwardAuth:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self._peers = Peers(gate.rules.config.trusted_proxies)
 
     def instant(self, scope: Scope) -> Answer | None:
         """Answer at once, unless newer keys are on their way."""
@@ -40,7 +39,7 @@ class ForwardAuth:
             return own.answer(self._gate, arrival.method, arrival.target)
         request = self._request(scope)
         if request is None:
-            return _refused(403 if not self._peers.trusted(peer_of(scope["client"])) else 400)
+            return _refused(403 if not self._gate.rules.peers.trusted(peer_of(scope["client"])) else 400)
         decision = self._gate.decide_now(request)
         if decision.waits is not None:
             scope["gatehouse.waiting"] = (request, decision)
@@ -57,7 +56,7 @@ class ForwardAuth:
         """Read what the asking server says; None when it may not ask or says it badly: nothing is guessed."""
         arrival = scope["gatehouse.arrival"]
         peer = peer_of(scope["client"])
-        if not self._peers.trusted(peer):
+        if not self._gate.rules.peers.trusted(peer):
             return None
         methods = [value for name, value in arrival.headers if name == _METHOD]
         targets = [value for name, value in arrival.headers if name == _URI]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,13 +18,16 @@ from idp.gateway.config import (
     IssuerConfig,
     JwksConfig,
     Limits,
-    Require,
+    OnStale,
     Route,
     ServerConfig,
     Shape,
     Upstream,
 )
 from idp.gateway.headers import normalised
+from idp.gateway.policy import load as policy
+from idp.gateway.policy.model import Mode
+from idp.gateway.revocation import load as revocation
 from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
 
@@ -31,6 +35,8 @@ _MAX_LEEWAY: Final = 60.0
 _MAX_STALE: Final = 7 * 86_400.0
 _NO_TEMPLATE: Final = Template(text="/", segments=("",), names=())
 _NONE: Final[tuple[str, ...]] = ()
+_DIGEST: Final = 16
+_END: Final = "# end"
 
 
 class ConfigError(Exception):
@@ -43,25 +49,29 @@ class ConfigError(Exception):
 
 def load(path: Path) -> Config:
     """Read and check a file."""
+    return parse(read(path), source=str(path))
+
+
+def read(path: Path) -> str:
+    """Read a file as text."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
         raise ConfigError(str(path), [t.Problem(line=1, where="", text=f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError(str(path), [t.Problem(line=1, where="", text="is not UTF-8")]) from None
-    return parse(text, source=str(path))
 
 
 def parse(text: str, *, source: str = "gateway.toml") -> Config:
     """Check a text. Defaults fill the gaps only so that one reading finds every problem."""
     try:
-        read = tomllib.loads(text)
+        found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
         said = "is not TOML: " + re.sub(r"\s*\(at .*\)$", "", str(error))
         raise ConfigError(source, [t.Problem(line=int(line[1]) if line else 1, where="", text=said)]) from None
     problems: list[t.Problem] = []
-    top = t.Table(read, place=(), name="", text=text, problems=problems)
+    top = t.Table(found, place=(), name="", text=text, problems=problems)
     config = _config(top, source)
     if problems:
         raise ConfigError(source, sorted(problems, key=lambda problem: problem.line))
@@ -74,6 +84,7 @@ def _config(top: t.Table, source: str) -> Config:
     issuers = _issuers(top.table("issuers"))
     defaults = top.table("defaults")
     defaults.value("deny", values.always, default=True)
+    on_stale = revocation.on_stale(defaults, OnStale())
     defaults.finish()
     log = top.table("log")
     config = Config(
@@ -81,9 +92,12 @@ def _config(top: t.Table, source: str) -> Config:
         trusted_proxies=top.value("trusted_proxies", values.networks, ()),
         issuers=issuers,
         headers=_headers(top.table("headers")),
-        routes=_routes(top, server.shape, tuple(issuer.name for issuer in issuers)),
+        routes=_routes(top, server.shape, issuers, on_stale),
+        roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
+        digest=sha256(top.text.encode()).hexdigest()[:_DIGEST],
+        ended=top.text.rstrip().rpartition("\n")[2] == _END,
     )
     log.finish()
     top.finish()
@@ -135,6 +149,7 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
             ca_file=jwks.value("ca_file", values.path, None),
         ),
     )
+    config = revocation.of_issuer(table, config)
     if config.jwks.max_stale < config.jwks.refresh:
         jwks.problem("max_stale", "must not be shorter than refresh")
     jwks.finish()
@@ -154,13 +169,13 @@ def _headers(table: t.Table) -> HeadersConfig:
     return config
 
 
-def _routes(top: t.Table, shape: Shape, issuers: tuple[str, ...]) -> tuple[Route, ...]:
+def _routes(top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
         top.problem("routes", "is missing: without a route everything is denied")
     routes: list[Route] = []
     for table in tables:
-        route = _route(table, shape, issuers)
+        route = _route(table, shape, issuers, on_stale)
         if any(other.id == route.id for other in routes):
             table.problem("id", "is used twice")
         routes.append(route)
@@ -176,26 +191,29 @@ def _check_claims(table: t.Table, routes: list[Route]) -> None:
         routes.pop()
 
 
-def _route(table: t.Table, shape: Shape, issuers: tuple[str, ...]) -> Route:
-    match = table.table("match", None)
-    require = table.table("require")
+def _route(table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_stale: OnStale) -> Route:
+    issuers = tuple(issuer.name for issuer in known)
+    match = table.table("match")
+    path = match.required("path", values.template, _NO_TEMPLATE)
     read_upstream: Callable[..., Upstream | None] = table.required if shape == "proxy" else table.value
     route = Route(
         id=table.required("id", t.text, "?"),
         host=match.value("host", values.host, None),
         methods=match.required("method", values.methods, frozenset({"GET"})),
-        path=match.required("path", values.template, _NO_TEMPLATE),
+        path=path,
         audience=table.required("audience", t.text, "?"),
         issuer=table.value("issuer", t.one_of(*issuers), issuers[0] if issuers else "?"),
-        require=Require(
-            scopes=require.value("scope", values.scopes, frozenset()),
-            role_any=frozenset(require.value("role_any", t.words, _NONE)),
-        ),
+        require=policy.require(table.table("require")),
+        when=policy.when(table, path.names),
+        review=policy.review(table.table("review")) if "review" in table else None,
+        mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
+        on_stale=revocation.on_stale(table, on_stale),
         upstream=read_upstream("upstream", values.upstream, None),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
-    for part in (match, require, table):
+    revocation.check(table, route, known)
+    for part in (match, table):
         part.finish()
     return route

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Final
 
 from idp.gateway.decide import Gate
@@ -31,11 +32,25 @@ def _ready(gate: Gate) -> Answer:
             "usable": source.usable() is not None,
             "jwks_age": None if (age := source.age()) is None else round(age, 1),
             "warning": "the last fetch of keys failed" if source.failing else None,
+            **_revocation(gate, name),
         }
         for name, source in gate.sources.items()
     }
     ready = gate.ready()
     return _json(200 if ready else 503, {"status": "ready" if ready else "no usable keys", "issuers": issuers})
+
+
+def _revocation(gate: Gate, name: str) -> dict[str, object]:
+    """Say since when the provider has told nothing, and how late it told the latest."""
+    feed = gate.feeds.get(name)
+    if feed is None:
+        return {}
+    silence = feed.silence()
+    return {
+        "revocation_silence": None if isinf(silence) else round(silence, 1),
+        "revocation_delay": None if feed.delay is None else round(feed.delay, 1),
+        "revoked": len(feed.revoked),
+    }
 
 
 def _json(status: int, value: object) -> Answer:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final
 
 from idp.gateway.headers import EMPTY_IDENTITY, IDENTITY, identity_value
+from idp.gateway.revocation.marks import Marks, marks_of
 from idp.jose.strict import JoseError, loads
 from idp.jose.verify import audience_list
 
@@ -22,7 +23,7 @@ _WIRE: Final = b"".join(name + b": %b\r\n" for name in IDENTITY)
 class Principal:
     """A verified token."""
 
-    __slots__ = ("_payload", "_values", "audiences", "client_id", "kid", "roles", "scopes", "subject")
+    __slots__ = ("_marks", "_payload", "_values", "audiences", "client_id", "kid", "roles", "scopes", "subject")
 
     def __init__(self, claims: Mapping[str, object], *, kid: str = "", payload: bytes = b"{}") -> None:
         self.kid = kid
@@ -33,11 +34,19 @@ class Principal:
         self.roles, role_value = _words(_roles(claims))
         self._values = (identity_value(self.subject), client_value, scope_value, role_value)
         self._payload = payload
+        self._marks: Marks | None = None
 
     @property
     def claims(self) -> dict[str, object]:
         """Every claim, read again from the verified payload: few ask for them, and thousands would have to be kept."""
         return loads(self._payload)
+
+    @property
+    def marks(self) -> Marks:
+        """By which names it can be revoked: read when somebody first asks, for most gateways hear of no revocation."""
+        if self._marks is None:
+            self._marks = marks_of(self.claims)
+        return self._marks
 
     @property
     def headers(self) -> Headers:

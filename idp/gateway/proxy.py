@@ -9,11 +9,11 @@ from typing import Final
 from idp.gateway import answers, own
 from idp.gateway.config import Upstream
 from idp.gateway.decide import Gate
-from idp.gateway.headers import Strip
 from idp.gateway.log import Log
-from idp.gateway.peers import Peers, peer_of
+from idp.gateway.peers import peer_of
 from idp.gateway.pool import Pool
 from idp.gateway.request import Decision, Request
+from idp.gateway.rules import Rule
 from idp.gateway.server.arrival import Arrival
 from idp.gateway.server.exchange import Answer, Receive, Scope, Send
 from idp.gateway.upstream import Stale, UpstreamConnection, UpstreamError
@@ -39,8 +39,7 @@ class Proxy:
         config = gate.rules.config
         self._gate = gate
         self._log = log
-        self._peers = Peers(config.trusted_proxies)
-        self._strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
+        self._server = config.server  # what a listener is built with stays as long as it listens
         self._body_bytes = config.server.limits.body_bytes
         upstreams = {route.upstream for route in config.routes if route.upstream is not None}
         self.pools: dict[Upstream, Pool] = {upstream: Pool(upstream, config.server) for upstream in upstreams}
@@ -94,17 +93,24 @@ class Proxy:
         except Gone:
             return
 
+    def _pool(self, upstream: Upstream) -> Pool:
+        pool = self.pools.get(upstream)
+        if pool is None:
+            pool = self.pools[upstream] = Pool(upstream, self._server)
+        return pool
+
     async def _forward(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
         arrival: Arrival = scope["gatehouse.arrival"]
-        route = decision.rule.route if decision.rule else None
-        if route is None or route.upstream is None:
+        rule = decision.rule
+        route = rule.route if rule else None
+        if rule is None or route is None or route.upstream is None:
             raise UpstreamError("route has no upstream")
-        pool = self.pools[route.upstream]
+        pool = self._pool(route.upstream)
         body, more = b"", arrival.has_body
         if more:
             body, more = await _next(receive)
         relay = _Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
-        head = self._head(scope, decision) + relay.framed(body, last=not more)
+        head = self._head(scope, decision, rule) + relay.framed(body, last=not more)
         connection = await self._send(pool, head, arrival, retry=not arrival.has_body)
         try:
             await (relay.both(connection, send) if more else _answer(connection, send))
@@ -129,11 +135,11 @@ class Proxy:
             raise
         return connection
 
-    def _head(self, scope: Scope, decision: Decision) -> bytes:
+    def _head(self, scope: Scope, decision: Decision, rule: Rule) -> bytes:
         """Write the request for the upstream: the same target, no header of ours by anybody else."""
         arrival: Arrival = scope["gatehouse.arrival"]
         parts = [arrival.method.encode("ascii"), b" ", arrival.target, b" HTTP/1.1\r\nhost: ", arrival.host, b"\r\n"]
-        drops, nominated = self._strip.drops, arrival.nominated
+        drops, nominated = rule.strip.drops, arrival.nominated
         for name, value in arrival.headers:
             if not drops(name) and name not in nominated:
                 parts += (name, b": ", value, b"\r\n")
@@ -155,7 +161,7 @@ class Proxy:
         """Say where the request came from; only a trusted peer is quoted (attack row GW9)."""
         peer = peer_of(scope["client"])
         proto, before = scope["scheme"].encode(), b""
-        if self._peers.trusted(peer):
+        if self._gate.rules.peers.trusted(peer):
             said = dict(arrival.headers)
             before = said.get(b"x-forwarded-for", b"")
             proto = said.get(b"x-forwarded-proto", proto)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from idp.gateway.answers import Headers, Refusal
 
 if TYPE_CHECKING:
-    from idp.gateway.jwks import KeySource
+    from idp.gateway.policy.facts import Facts
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
 
@@ -31,22 +31,48 @@ class Request:
         self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
 
 
+class Asks(Protocol):
+    """Something that may be asked before a decision stands."""
+
+    def ask(self) -> Future[None] | None:
+        """Ask, and say what to wait for; None: it was asked a moment ago, be content."""
+
+
 class Decision:
     """Yes with a principal and a rule, or no with a refusal."""
 
-    __slots__ = ("asks", "cached", "caller", "id", "path", "principal", "reason", "refusal", "rule", "waits")
+    __slots__ = (
+        "asks",
+        "cached",
+        "caller",
+        "facts",
+        "failed",
+        "id",
+        "path",
+        "policy",
+        "principal",
+        "reason",
+        "refusal",
+        "rule",
+        "shadow",
+        "waits",
+    )
 
     def __init__(self) -> None:
         self.id = ""
         self.refusal: Refusal | None = None
-        self.principal: Principal | None = None
-        self.caller: Principal | None = None  # whom the token named, whether or not that was enough
+        self.principal: Principal | None = None  # as whom the request goes on
+        self.caller: Principal | None = None  # whose token it was, for the log; says nothing about yes or no
         self.rule: Rule | None = None
         self.path = ""  # canonical
         self.reason = ""
         self.cached = False
-        self.asks: KeySource | None = None  # a newer set of keys might change the answer
-        self.waits: Future[None] | None = None  # such a set is being fetched
+        self.policy = ""  # digest of the file that was decided by
+        self.facts: Facts | None = None
+        self.failed = ""  # what of the policy stood in the way
+        self.shadow = ""  # why it would have been refused, were the route not in shadow mode
+        self.asks: Asks | None = None  # newer keys, or word about the token, might change the answer
+        self.waits: Future[None] | None = None  # which are being fetched
 
     @property
     def allowed(self) -> bool:

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from idp.gateway import answers
+from idp.gateway.client_address import ClientAddress
 from idp.gateway.config import Config, Route
+from idp.gateway.headers import Strip
 from idp.gateway.host import valid_host
+from idp.gateway.peers import Peers
+from idp.gateway.policy.judge import Judge
 from idp.gateway.routes import Routes, bare
 from idp.gateway.verifier import Verifier
 
@@ -17,20 +21,28 @@ _REMEMBERED: Final = 256
 class Rule:
     """One route and everything about it that can be prepared."""
 
-    __slots__ = ("audience", "lacks_role", "lacks_scope", "roles", "route", "scopes", "verifier")
+    __slots__ = (
+        "audience",
+        "invalid_token",
+        "judge",
+        "no_credential",
+        "on_stale",
+        "route",
+        "shadow",
+        "strip",
+        "verifier",
+    )
 
-    def __init__(self, route: Route, verifier: Verifier) -> None:
+    def __init__(self, route: Route, verifier: Verifier, strip: Strip) -> None:
         self.route = route
+        self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience
-        self.scopes = route.require.scopes
-        self.roles = route.require.role_any
-        self.lacks_scope = answers.insufficient(
-            self.scopes, reason="scope", text="the access token lacks a scope that is required here"
-        )
-        self.lacks_role = answers.insufficient(
-            self.scopes, reason="role", text="the access token lacks a role that is required here"
-        )
+        self.judge = Judge(route.require, route.when, route.review, template=route.path)
+        self.shadow = route.mode == "shadow"
+        self.on_stale = route.on_stale
+        self.no_credential = answers.no_credential()
+        self.invalid_token = answers.invalid_token()
 
 
 class Rules:
@@ -38,8 +50,11 @@ class Rules:
 
     def __init__(self, config: Config, verifiers: Mapping[str, Verifier]) -> None:
         self.config = config
+        self.peers = Peers(config.trusted_proxies)
+        self.addresses = ClientAddress(self.peers)
+        self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
         self._routes = Routes(config.routes)
-        self._rules = {route: Rule(route, verifiers[route.issuer]) for route in config.routes}
+        self._rules = {route: Rule(route, verifiers[route.issuer], self.strip) for route in config.routes}
         self._named = self._routes.hosts | config.server.hosts
         # A route for every host, and no list of names: then every well-formed name will do.
         self._open = self._routes.any_host and not config.server.hosts

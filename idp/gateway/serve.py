@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Final, cast
 
 import uvicorn
@@ -16,6 +19,7 @@ from idp.gateway.forward_auth import ForwardAuth
 from idp.gateway.log import JsonLines
 from idp.gateway.pool import Pool
 from idp.gateway.proxy import Proxy
+from idp.gateway.reload import Reload
 from idp.gateway.server.exchange import Shape
 from idp.gateway.server.protocol import GatewayProtocol, protocol_with
 from idp.gateway.server.watch import Watch, Watched
@@ -27,11 +31,14 @@ _LOOK_EVERY: Final = 0.02
 class GatewayServer(uvicorn.Server):
     """uvicorn's server with our keys, clock and log around it."""
 
-    def __init__(self, config: uvicorn.Config, *, gate: Gate, log: JsonLines, pools: Iterable[Pool]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, gate: Gate, log: JsonLines, pools: Iterable[Pool], reload: Reload | None = None
+    ) -> None:
         super().__init__(config)
+        self._reload = reload
         self._gate = gate
         self._log = log
-        self._pools = tuple(pools)
+        self._pools = pools  # a view: a new file may bring more of them
         self._watch = Watch(self._watched)
 
     def _watched(self) -> Iterator[Watched]:
@@ -42,21 +49,31 @@ class GatewayServer(uvicorn.Server):
             yield from pool.connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen once the first keys are there; without them too after a while, for readiness says so."""
+        """Listen once keys and revocations are there; without them too after a while, for readiness says so."""
         self._gate.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_KEYS_SECONDS):
-                while not self._gate.ready():  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
+                while not (self._gate.ready() and self._gate.heard()):  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
                     await asyncio.sleep(_LOOK_EVERY)
         await super().startup(sockets)
         self._watch.start()
+        self._begin_reloading()
         for server in self.servers:
             for listener in server.sockets:
                 self._log.event("listening", address=listener.getsockname(), ready=self._gate.ready())
 
+    def _begin_reloading(self) -> None:
+        if self._reload is None:
+            return
+        self._reload.start()
+        if threading.current_thread() is threading.main_thread():  # only there may signals be handled
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload.ask)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is being answered finish, then end the threads and write the last lines."""
         self._log.event("draining")
+        if self._reload is not None:
+            self._reload.stop()
         await super().shutdown(sockets)
         self._watch.stop()
         for pool in self._pools:
@@ -95,7 +112,8 @@ def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
         timeout_graceful_shutdown=max(1, round(config.server.drain_seconds)),
         **options,
     )
-    return GatewayServer(settings, gate=gate, log=log, pools=pools)
+    reload = Reload(Path(config.source), gate, log=log) if config.source else None
+    return GatewayServer(settings, gate=gate, log=log, pools=pools, reload=reload)
 
 
 def run(config: Config) -> None:

@@ -45,7 +45,7 @@ class Table:
         self._values = values
         self._place = place
         self._name = name
-        self._text = text
+        self.text = text
         self._problems = problems
         self._asked: set[str] = set()
 
@@ -60,7 +60,7 @@ class Table:
         """Note a problem with a field, or with the table itself."""
         place = self._place if field is None else (*self._place, field)
         said = text if field is None else f'field "{field}" {text}'
-        self._problems.append(Problem(line=line_of(self._text, place), where=self._name, text=said))
+        self._problems.append(Problem(line=line_of(self.text, place), where=self._name, text=said))
 
     def value(self, field: str, read: Callable[[Any], T], default: T) -> T:
         """Read one field; a missing one has the default, a wrong one is a problem and has the default too."""
@@ -87,7 +87,7 @@ class Table:
             values,
             place=(*self._place, field),
             name=name or (f"{self._name}.{field}" if self._name else field),
-            text=self._text,
+            text=self.text,
             problems=self._problems,
         )
 
@@ -95,22 +95,23 @@ class Table:
         """Open every table of a list of tables."""
         listed: list[Mapping[str, Any]] = self.value(field, mappings, [])
         return [
-            Table(values, place=(*self._place, field, number), name=_title(field, values, number), text=self._text,
+            Table(values, place=(*self._place, field, number), name=self._title(field, values, number), text=self.text,
                   problems=self._problems)
             for number, values in enumerate(listed)
         ]  # fmt: skip
+
+    def _title(self, field: str, values: Mapping[str, Any], number: int) -> str:
+        if self._name:
+            return f"{self._name}.{field}[{number + 1}]"
+        name = values.get("id")
+        kind = field.removesuffix("s")
+        return f'{kind} "{name}"' if isinstance(name, str) and name.isprintable() else f"{kind} {number + 1}"
 
     def finish(self) -> None:
         """Name every field that nobody asked for."""
         for field in self._values:
             if field not in self._asked:
                 self.problem(field, "is unknown")
-
-
-def _title(field: str, values: Mapping[str, Any], number: int) -> str:
-    name = values.get("id")
-    kind = field.removesuffix("s")
-    return f'{kind} "{name}"' if isinstance(name, str) and name.isprintable() else f"{kind} {number + 1}"
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 from idp.gateway.config import IssuerConfig
 from idp.gateway.jwks import KeySource
 from idp.gateway.principal import Principal
+from idp.gateway.revocation.feed import Feed
 from idp.gateway.snapshot import Snapshot
 from idp.gateway.token_cache import TokenCache
 from idp.jose.access_token import verify_access_token
@@ -40,9 +41,16 @@ class Verifier:
     """Tokens of one issuer."""
 
     def __init__(
-        self, config: IssuerConfig, source: KeySource, cache: TokenCache, *, monotonic: Callable[[], float]
+        self,
+        config: IssuerConfig,
+        source: KeySource,
+        cache: TokenCache,
+        *,
+        monotonic: Callable[[], float],
+        feed: Feed | None = None,
     ) -> None:
         self.source = source
+        self.feed = feed  # what counts no longer; asked for every request, after the verification
         self._config = config
         self._cache = cache
         self._monotonic = monotonic

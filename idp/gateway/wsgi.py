@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from idp.gateway.config import Require, Route
+from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
-from idp.gateway.headers import Strip
+from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
 from idp.gateway.template import Template
 
@@ -22,10 +22,8 @@ class Guarded:
     """A WSGI application behind the gate: `app = Guarded(app, gate)`."""
 
     def __init__(self, app: Application, gate: Gate) -> None:
-        headers = gate.rules.config.headers
         self._app = app
         self._gate = gate
-        self._strip = Strip(headers.strip, authorization=not headers.forward_authorization)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Let an allowed request through, under a verified name."""
@@ -33,11 +31,11 @@ class Guarded:
         request = request_of(environ)
         request.seen = path_of(environ)
         decision = self._gate.decide(request)
-        if decision.principal is None:
+        if decision.principal is None or decision.rule is None:
             status, headers, body = _text_answer(decision)
             start_response(f"{status} Refused", headers)
             return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-        identify(environ, self._strip, decision.principal)
+        identify(environ, decision.rule.strip, decision.principal)
         return self._app(environ, start_response)
 
 

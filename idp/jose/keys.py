@@ -76,6 +76,14 @@ class SigningKey:
     @classmethod
     def from_pem(cls, pem: bytes, *, alg: str, kid: str) -> Self:
         """Read a key that `private_pem` wrote, checking that it is fit for `alg` and really is `kid`."""
+        key = cls.read_pem(pem, alg=alg)
+        if key.kid != kid:
+            raise JoseError("private key has another kid")
+        return key
+
+    @classmethod
+    def read_pem(cls, pem: bytes, *, alg: str) -> Self:
+        """Read somebody's own key, checking that it is fit for `alg`; its name follows from it."""
         kind = KIND_OF[canonical_alg(alg)]
         try:
             raw = _CLASSES[kind].binding.import_from_bytes(pem)
@@ -86,9 +94,7 @@ class SigningKey:
         if not key.is_private:
             raise JoseError("private key is public")
         check_numbers(kind, public)
-        if thumbprint(kind, public) != kid:
-            raise JoseError("private key has another kid")
-        return cls(kid=kid, alg=canonical_alg(alg), _key=key)
+        return cls(kid=thumbprint(kind, public), alg=canonical_alg(alg), _key=key)
 
     def private_pem(self) -> bytes:
         """Write the key as unencrypted PKCS#8; the caller seals it."""

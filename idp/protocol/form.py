@@ -17,6 +17,7 @@ MAX_VALUE = 4_096
 MAX_LONG_VALUE = 16_384
 LONG = frozenset(
     {
+        "actor_token",
         "assertion",
         "claims",
         "client_assertion",

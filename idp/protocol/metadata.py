@@ -17,6 +17,8 @@ ENDPOINTS = {
     "introspect": "introspection_endpoint",
     "revoke": "revocation_endpoint",
     "end_session": "end_session_endpoint",
+    # RFC 8936 names no member for it; RFC 8414 section 2 allows further ones.
+    "events": "events_endpoint",
 }
 OPENID_ONLY = frozenset({"userinfo_endpoint", "end_session_endpoint"})
 
@@ -53,6 +55,8 @@ def oauth(facts: ServerFacts) -> dict[str, Any]:
         **_authentication("token", facts.auth_methods, facts.assertion_algs),
         **_authentication("revocation", facts.auth_methods, facts.assertion_algs),
         **_authentication("introspection", facts.introspection_auth_methods, facts.assertion_algs),
+        # RFC 9701 section 7: signed answers, by the algorithm of the asker's ID tokens.
+        "introspection_signing_alg_values_supported": list(facts.id_token_algs),
     }
 
 

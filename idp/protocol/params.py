@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from idp.protocol import form, pkce, prompt, scope
+from idp.protocol import exchange, form, pkce, prompt, scope
 from idp.protocol.claims import ClaimsRequest
 from idp.protocol.errors import (
     InvalidRequest,
@@ -32,6 +32,8 @@ RESPONSE_MODES = frozenset({"query"})
 DISPLAYS = frozenset({"page", "popup", "touch", "wap"})
 SECONDS = re.compile(r"[0-9]{1,9}")
 MAX_RESOURCES = 10
+# RFC 8693 section 2.1: what else may come more than once, by grant type.
+MANY: Mapping[str, frozenset[str]] = {exchange.GRANT_TYPE: frozenset({"audience"})}
 # OpenID Connect Core sections 6.1, 6.2 and 7.2.1: each has its own refusal.
 UNSUPPORTED = (
     ("request", RequestNotSupported("request objects are not supported")),
@@ -227,18 +229,22 @@ class TokenRequest:
     grant_type: str
     values: Mapping[str, str] = field(repr=False)
     resources: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, pairs: Pairs) -> TokenRequest:
         """Read the form; which values a grant needs is the grant's to say."""
-        if form.repeated(pairs):
-            raise InvalidRequest("a parameter came more than once")
         values = form.single(pairs)
+        if form.repeated(pairs) - MANY.get(values.get("grant_type", ""), frozenset()):
+            raise InvalidRequest("a parameter came more than once")
         form.refuse_misfits(values, frozenset(values))
+        audiences = form.every(pairs, "audience")
+        if not all(form.fits("audience", value) for value in audiences):
+            raise InvalidTarget("audience is too long or holds a NUL")
         if "grant_type" not in values:
             raise InvalidRequest("grant_type is missing")
         resources = _resources(form.every(pairs, "resource"))
-        return cls(grant_type=values["grant_type"], values=values, resources=resources)
+        return cls(grant_type=values["grant_type"], values=values, resources=resources, audiences=audiences)
 
     def get(self, name: str) -> str | None:
         """Give a value, or None when it was absent or empty."""
@@ -257,5 +263,4 @@ class TokenRequest:
 
     def targets(self) -> frozenset[str]:
         """Name the APIs asked for, by RFC 8707 resource or by audience."""
-        audience = self.get("audience")
-        return frozenset({*self.resources, *([audience] if audience else [])})
+        return frozenset({*self.resources, *self.audiences})

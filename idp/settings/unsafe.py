@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LONGEST = {
     "leeway": dt.timedelta(seconds=60),
+    "access_token_longest": dt.timedelta(days=1),  # so long we remember what must be told about tokens
     "code_lifetime": dt.timedelta(minutes=10),  # RFC 6749 section 4.1.2
     "refresh_grace": dt.timedelta(seconds=60),
 }

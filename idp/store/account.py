@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import case, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import grant
+from idp.store import event, grant
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonObject
 
@@ -154,6 +154,7 @@ def void(tx: Session, account_id: str, now: dt.datetime, *, reason: str) -> None
     grant.revoke_account(tx, account_id, now, reason=reason)
     moment = now.replace(microsecond=0)
     tx.execute(update(Account).where(Account.id == account_id).values(not_before=moment, updated_at=now))
+    event.tell(tx, "account", [account_id], now, reason=reason, not_before=moment)
 
 
 def _free(tx: Session, login: str, own_id: str | None) -> str:

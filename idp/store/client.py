@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import CheckConstraint, ForeignKey, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import upsert
+from idp.store import event, upsert
 from idp.store.api import Api, ApiScope
 from idp.store.ids import new_id
 from idp.store.types import MFA_CHOICES, Base, JsonList, JsonObject
@@ -37,6 +37,7 @@ class Client(Base):
     jwks_uri: Mapped[str | None]
     id_token_alg: Mapped[str] = mapped_column(default="RS256")
     require_consent: Mapped[bool] = mapped_column(default=True)
+    access_token_format: Mapped[str] = mapped_column(default="jwt", server_default="jwt")
     mfa: Mapped[str] = mapped_column(default="optional")
     default_acr_values: Mapped[JsonList] = mapped_column(default=list)
     fapi2: Mapped[bool] = mapped_column(default=False)
@@ -96,6 +97,7 @@ def change(tx: Session, client_id: str, now: dt.datetime, facts: Mapping[str, ob
 
 def disable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Close a client: its tokens are no longer live."""
+    _tell_closed(tx, client_id, now, reason="client disabled")
     return change(tx, client_id, now, {"disabled_at": now, "not_before": now.replace(microsecond=0)})
 
 
@@ -104,8 +106,9 @@ def enable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     return change(tx, client_id, now, {"disabled_at": None})
 
 
-def remove(tx: Session, client_id: str) -> bool:
+def remove(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Delete a client and everything that hangs on it."""
+    _tell_closed(tx, client_id, now, reason="client removed")
     return tx.scalar(delete(Client).where(Client.client_id == client_id).returning(Client.id)) is not None
 
 
@@ -132,3 +135,9 @@ def scopes(tx: Session, client_id: str) -> dict[str, frozenset[str]]:
     for audience, name in tx.execute(statement):
         found.setdefault(audience, set()).add(name)
     return {audience: frozenset(names) for audience, names in found.items()}
+
+
+def _tell_closed(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
+    # A worker that still holds its copy of the client issues tokens for a second more; here they are dead anyway.
+    moment = now.replace(microsecond=0) + dt.timedelta(seconds=3)
+    event.tell(tx, "client", [client_id], now, reason=reason, not_before=moment)

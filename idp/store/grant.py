@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, ForeignKey, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import rows
+from idp.store import event, rows
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList, JsonObject, ScopeMap
 
@@ -113,4 +113,6 @@ def _revoke(tx: Session, which: ColumnElement[bool], now: dt.datetime, reason: s
     # The first reason stands: a grant revoked twice was revoked the first time.
     statement = update(Grant).where(which, Grant.revoked_at.is_(None))
     ended = statement.values(revoked_at=now, revoked_reason=reason).returning(Grant.id)
-    return tx.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
+    ids = tx.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
+    event.tell_grants(tx, ids, now, reason=reason)
+    return ids

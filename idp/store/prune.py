@@ -14,7 +14,9 @@ from idp.store.code import Code
 from idp.store.counter import Counter
 from idp.store.database import Database
 from idp.store.device import Device
+from idp.store.event import Event, Stream
 from idp.store.grant import Grant
+from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.session import BrowserSession
 from idp.store.signin import Signin
@@ -46,6 +48,7 @@ def rules(now: dt.datetime) -> tuple[Rule, ...]:
         # An hour more than any leeway: an id is forgotten only when its assertion is dead everywhere.
         (UsedJti, UsedJti.key, UsedJti.expires_at < now - HOUR),
         (RevokedToken, RevokedToken.jti, RevokedToken.expires_at < now - HOUR),
+        (ReferenceToken, ReferenceToken.token_hash, ReferenceToken.expires_at < now - HOUR),
         (Signin, Signin.id, Signin.expires_at < day),
         (Code, Code.id, Code.expires_at < day),
         # Used ones stay while they could be replayed: they are how a stolen family is noticed.
@@ -53,6 +56,9 @@ def rules(now: dt.datetime) -> tuple[Rule, ...]:
         (Grant, Grant.id, or_(Grant.expires_at < day, Grant.revoked_at < day)),
         # A session outlives its grants: what was issued in it is live only while it is there and not ended.
         (BrowserSession, BrowserSession.id, and_(over, ~exists().where(Grant.session_id == BrowserSession.id))),
+        # No access token lives for a day: what waits longer concerns nobody any more, nor who has not asked since.
+        (Event, Event.id, Event.at < day - HOUR),
+        (Stream, Stream.id, Stream.seen_at < day),
         (Device, Device.id, Device.last_seen_at < now - 400 * DAY),
         (Totp, Totp.id, and_(Totp.confirmed_at.is_(None), Totp.created_at < day)),
         (Counter, Counter.key, _quiet(now)),

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
-from idp.store import audit, copying, meta, migrate, used_jti
+from idp.store import audit, copying, event, meta, migrate, used_jti
 from idp.store.account import Account
 from idp.store.backup import FORMAT, FORMAT_KEY, MADE_AT_KEY, MADE_FROM_KEY, BackupRefused
 from idp.store.client import Client
@@ -37,8 +37,11 @@ LEFT_BEHIND = frozenset(
         "consent",
         "counter",
         "device",
+        "event_stream",
+        "event_waiting",
         "lease",
         "recovery_code",
+        "reference_token",
         "refresh_token",
         "revoked_token",
         "session",
@@ -165,6 +168,7 @@ def _void(tx: Session, now: dt.datetime, epoch: int) -> None:
     tx.execute(update(Totp).where(behind).values(last_step=spent))
     tx.execute(update(SigningKey).where(SigningKey.withdrawn_at.is_(None)).values(withdrawn_at=now))
     used_jti.refuse_until(tx, now + used_jti.LONGEST)
+    event.tell(tx, "everything", (), now, reason="database restored", not_before=moment)
 
 
 def _told(facts: dict[str, str], before: _Before, epoch: int) -> JsonObject:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import event
 from idp.store.account import Account
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList
@@ -134,7 +135,10 @@ def step_up(
 
 def end(tx: Session, session_id: str, now: dt.datetime) -> bool:
     """End a session; say whether it was still open. Its grants are revoked by `grant.revoke_session`."""
-    return _change(tx, session_id, ended_at=now)
+    ended = _change(tx, session_id, ended_at=now)
+    if ended:
+        event.tell(tx, "session", [session_id], now, reason="session ended")
+    return ended
 
 
 def end_account(tx: Session, account_id: str, now: dt.datetime, *, keep: str | None = None) -> Sequence[str]:
@@ -143,7 +147,10 @@ def end_account(tx: Session, account_id: str, now: dt.datetime, *, keep: str | N
     if keep is not None:
         which = which.where(BrowserSession.id != keep)
     ended = which.values(ended_at=now).returning(BrowserSession.id)
-    return tx.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
+    ids = tx.scalars(ended, execution_options={"synchronize_session": "fetch"}).all()
+    for each in ids:
+        event.tell(tx, "session", [each], now, reason="session ended")
+    return ids
 
 
 def _change(tx: Session, session_id: str, **facts: object) -> bool:

@@ -10,10 +10,13 @@ from idp.store.code import Code
 from idp.store.consent import Consent
 from idp.store.counter import Counter
 from idp.store.device import Device
+from idp.store.event import Event, Stream, Waiting
+from idp.store.exchange_policy import ExchangePolicy
 from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
 from idp.store.lease import Lease
 from idp.store.meta import Meta
+from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.role import ClientRole, Role, RoleScope
 from idp.store.session import BrowserSession
@@ -39,6 +42,8 @@ __all__ = [
     "Consent",
     "Counter",
     "Device",
+    "Event",
+    "ExchangePolicy",
     "Grant",
     "Group",
     "GroupMember",
@@ -46,14 +51,17 @@ __all__ = [
     "Lease",
     "Meta",
     "RecoveryCode",
+    "ReferenceToken",
     "RefreshToken",
     "RevokedToken",
     "Role",
     "RoleScope",
     "Signin",
     "SigningKey",
+    "Stream",
     "Totp",
     "UsedJti",
+    "Waiting",
 ]
 
 metadata = Base.metadata

@@ -5,11 +5,23 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from functools import cache
+from typing import TypeGuard
 
-from sqlalchemy import ColumnElement, Integer, Select, bindparam, exists, literal_column, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import upsert
+from idp.store import event, upsert
 from idp.store.account import Account
 from idp.store.client import Client
 from idp.store.grant import Grant
@@ -30,7 +42,14 @@ class RevokedToken(Base):
 def revoke(tx: Session, jti: str, *, expires_at: dt.datetime, now: dt.datetime) -> None:
     """Revoke one access token; twice is once (RFC 7009 section 2.1)."""
     row = {"jti": jti, "expires_at": expires_at, "revoked_at": now}
-    tx.execute(upsert.insert(tx, RevokedToken).values(row).on_conflict_do_nothing())
+    statement = upsert.insert(tx, RevokedToken).values(row).on_conflict_do_nothing()
+    if tx.scalar(statement.returning(RevokedToken.jti)) is not None:
+        event.tell(tx, "token", [jti], now, reason="token revoked", expires_at=expires_at)
+
+
+def is_revoked(tx: Session, jti: str) -> bool:
+    """Say whether a token was revoked by itself."""
+    return tx.get(RevokedToken, jti) is not None
 
 
 def is_live(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> bool:
@@ -39,8 +58,10 @@ def is_live(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> bool
     A row that is missing ends it as well: what we cannot find we do not vouch for.
     """
     issued_at, jti = claims.get("iat"), claims.get("jti")
-    if not isinstance(jti, str) or not isinstance(issued_at, int | float):
+    parents = claims.get("parents", [])
+    if not isinstance(jti, str) or not isinstance(issued_at, int | float) or not _are_links(parents):
         return False
+    clients = {str(each["client_id"]) for each in parents}
     asked = {
         "asked_jti": jti,
         "asked_client": str(claims.get("client_id")),
@@ -49,23 +70,28 @@ def is_live(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> bool
         "asked_grant": str(claims.get("grant_id")),
         "asked_account": str(claims.get("sub")),
         "asked_session": str(claims.get("sid")),
+        "parent_jtis": [str(each["jti"]) for each in parents],
+        "parent_clients": sorted(clients),
+        "parent_count": len(clients),
     }
-    statement = _question(person="grant_id" in claims, session="sid" in claims)
+    statement = _question(person="grant_id" in claims, session="sid" in claims, exchanged=bool(parents))
     return tx.connection().scalar(statement, asked) is not None
 
 
+def _are_links(parents: object) -> TypeGuard[list[dict[str, object]]]:
+    return isinstance(parents, list) and all(
+        isinstance(each, dict) and {"jti", "client_id"} <= each.keys() for each in parents
+    )
+
+
 @cache
-def _question(*, person: bool, session: bool) -> Select[int]:
+def _question(*, person: bool, session: bool, exchanged: bool) -> Select[int]:
     """Build the statement for one shape of token. Built once: it is asked at each introspection and userinfo."""
     issued = bindparam("asked_issued", type_=UtcDateTime())
     now = bindparam("asked_now", type_=UtcDateTime())
     conditions: list[ColumnElement[bool]] = [
         ~exists().where(RevokedToken.jti == bindparam("asked_jti")),
-        exists().where(
-            Client.client_id == bindparam("asked_client"),
-            Client.disabled_at.is_(None),
-            or_(Client.not_before.is_(None), Client.not_before <= issued),
-        ),
+        exists().where(Client.client_id == bindparam("asked_client"), *_client_stands(issued)),
     ]
     if person:
         grant = (Grant.id == bindparam("asked_grant"), Grant.revoked_at.is_(None), Grant.expires_at > now)
@@ -78,4 +104,15 @@ def _question(*, person: bool, session: bool) -> Select[int]:
     if session:
         still_open = BrowserSession.ended_at.is_(None)
         conditions.append(exists().where(BrowserSession.id == bindparam("asked_session"), still_open))
+    if exchanged:
+        # What a token was exchanged from takes it along (RFC 8693 section 5), and so do their clients.
+        conditions.append(~exists().where(RevokedToken.jti.in_(bindparam("parent_jtis", expanding=True))))
+        standing = select(func.count()).where(
+            Client.client_id.in_(bindparam("parent_clients", expanding=True)), *_client_stands(issued)
+        )
+        conditions.append(standing.scalar_subquery() == bindparam("parent_count", type_=Integer))
     return select(literal_column("1", Integer)).where(*conditions)
+
+
+def _client_stands(issued: BindParameter[dt.datetime]) -> tuple[ColumnElement[bool], ...]:
+    return Client.disabled_at.is_(None), or_(Client.not_before.is_(None), Client.not_before <= issued)

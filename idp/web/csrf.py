@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 # Reached by machines with credentials of their own, or by cross-site forms that only begin something.
-EXEMPT: Final = frozenset({"/authorize", "/token", "/userinfo", "/introspect", "/revoke", "/end_session"})
+EXEMPT: Final = frozenset({"/authorize", "/token", "/userinfo", "/introspect", "/revoke", "/end_session", "/events"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _protection = CSRFProtect()

@@ -5,4 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
-MACHINES: Final = ("/token", "/introspect", "/revoke", "/userinfo", "/jwks", "/.well-known/", *sorted(PROBES))
+MACHINES: Final = (
+    "/token",
+    "/introspect",
+    "/revoke",
+    "/userinfo",
+    "/jwks",
+    "/events",
+    "/.well-known/",
+    *sorted(PROBES),
+)

@@ -166,3 +166,13 @@ def test_every_change_is_in_the_audit(cli: Cli) -> None:
         "client.secret_rotated",
         "client.scopes_added",
     ]
+
+
+def test_a_client_can_be_given_references_and_jwts_again(cli: Cli) -> None:
+    assert cli.json("client", "create", "web", *REDIRECT)["access_token_format"] == "jwt"
+    assert cli.json("client", "create", "shop", *REDIRECT, "--reference-tokens")["access_token_format"] == "reference"
+    assert "reference" in cli.told("client", "token-format", "web", "reference")
+    assert row_of(cli, "web").access_token_format == "reference"
+    assert cli.json("client", "token-format", "web", "jwt")["access_token_format"] == "jwt"
+    assert "no such client" in cli.refused("client", "token-format", "nobody", "jwt")
+    assert [event for event, _ in cli.events()].count("client.token_format_changed") == 2

@@ -212,6 +212,27 @@ def test_a_grant_that_is_over_is_named(key: SigningKey, claims: dict[str, Any], 
     assert any("authorization ended" in problem for problem in answer["problems"])
 
 
+@pytest.mark.parametrize(
+    ("parent", "reason"),
+    [
+        ({"jti": "revoked", "client_id": "web-app"}, "a token it was exchanged from was revoked"),
+        ({"jti": "first", "client_id": "closed"}, "the app of a token it was exchanged from was closed"),
+        ({"jti": "first", "client_id": "gone"}, "the app of a token it was exchanged from was closed"),
+    ],
+)
+def test_names_what_ended_in_the_chain_of_exchanges(
+    key: SigningKey, claims: dict[str, Any], db: Database, parent: dict[str, str], reason: str
+) -> None:
+    good = {"jti": "second", "client_id": "web-app"}
+    assert told(sign({**claims, "parents": [good]}, key, typ="at+jwt"))["verdict"] == "good"
+    with db.write() as tx:
+        tokens.revoke(tx, "revoked", expires_at=now() + dt.timedelta(hours=1), now=now())
+        client.create(tx, client_id="closed", name="Closed", auth_method="none", now=now())
+        client.disable(tx, "closed", now())
+    answer = told(sign({**claims, "parents": [good, parent]}, key, typ="at+jwt"))
+    assert reason in answer["problems"]
+
+
 def test_a_service_token_is_about_the_app_itself(key: SigningKey, claims: dict[str, Any]) -> None:
     own = {name: claims[name] for name in ("iss", "aud", "client_id", "jti", "iat", "exp", "scope")}
     answer = told(sign({**own, "sub": "web-app"}, key, typ="at+jwt"))

@@ -28,7 +28,7 @@ def test_is_json_from_the_issuer_it_names(http, path):
 def test_every_address_is_https_and_answers(http):
     told = http.get(OPENID).json
     addresses = {value for name, value in told.items() if name.endswith(("_endpoint", "_uri"))}
-    assert len(addresses) == 7
+    assert len(addresses) == 8
     for address in addresses:
         assert address.startswith("https://localhost/")
         assert http.get(address).status_code != 404

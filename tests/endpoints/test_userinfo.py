@@ -134,7 +134,7 @@ def test_refuses_a_token_that_has_ended(http, services, token, alice, web_app, c
         elif ending == "client":
             client.disable(tx, web_app.client_id, clock())
         elif ending == "deleted":
-            client.remove(tx, web_app.client_id)
+            client.remove(tx, web_app.client_id, clock())
     if ending == "time":
         clock.advance(631)
     answer = http.get("/userinfo", headers=bearer(token))

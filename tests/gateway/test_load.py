@@ -176,7 +176,7 @@ def test_a_value_that_cannot_be_meant_is_refused(line, value):
         '[headers]\nidentity = "signed_jwt"',
         "[headers]\nforward_authorization = 1",
         '[headers]\nstrip = ["a b"]',
-        "[roles]\nauditor = []",
+        "[roles]\nauditor = 7",
         "routes = 7",
         "[issuers.main.jwks]\nx=1",
         "[server.limits]\nbanana = 1",

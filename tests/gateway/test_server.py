@@ -267,7 +267,7 @@ def test_a_client_that_left_before_its_body_costs_no_connection():
     decision = Decision()
     decision.rule = SimpleNamespace(route=SimpleNamespace(upstream=1))
     proxy = Proxy.__new__(Proxy)
-    proxy.pools = {1: None}
+    proxy.pools = {1: object()}
     asyncio.run(proxy({"gatehouse.arrival": built, "gatehouse.waiting": (None, decision)}, gone, send))
     assert sent == []
 

@@ -54,7 +54,7 @@ def test_what_is_over_goes_and_what_still_lives_stays(db, person, now):
     with db.write() as tx:
         _fill(tx, person, now)
     gone = {table: count for table, count in pruning.prune(db, now + 2 * DAY).items() if count}
-    assert gone == {"used_jti": 1, "revoked_token": 1, "signin": 1, "code": 1, "totp": 1}
+    assert gone == {"used_jti": 1, "revoked_token": 1, "security_event": 1, "signin": 1, "code": 1, "totp": 1}
     with db.read() as tx:
         assert refresh_token.find(tx, digest("r")) is not None
 

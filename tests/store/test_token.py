@@ -68,7 +68,7 @@ ENDINGS = {
     "account disabled": lambda tx, grown, now: account.disable(tx, grown.account_id, now),
     "account voided": lambda tx, grown, now: account.void(tx, grown.account_id, now, reason="test"),
     "client disabled": lambda tx, _grown, now: client.disable(tx, "web-app", now),
-    "client removed": lambda tx, _grown, _now: client.remove(tx, "web-app"),
+    "client removed": lambda tx, _grown, now: client.remove(tx, "web-app", now),
 }
 
 
@@ -108,3 +108,34 @@ def test_what_cannot_be_found_is_not_vouched_for(live, missing):
 @pytest.mark.parametrize("broken", [{"jti": None}, {"iat": None}, {"jti": 7}, {"iat": "today"}])
 def test_a_token_without_its_claims_is_not_live(live, broken):
     assert not live(**broken)
+
+
+PARENT = {"jti": "first", "client_id": "web-app"}
+
+
+@pytest.mark.attack("TX1")
+@pytest.mark.spec("RFC 8693 section 5")
+def test_what_it_was_exchanged_from_ends_it(db, live, now):
+    assert live(parents=[PARENT, {"jti": "zero", "client_id": "web-app"}])
+    with db.write() as tx:
+        client.create(tx, client_id="gateway", name="Gateway", auth_method="none", now=now)
+        token_state.revoke(tx, "zero", expires_at=now + dt.timedelta(minutes=10), now=now)
+    assert not live(parents=[PARENT, {"jti": "zero", "client_id": "web-app"}])
+    assert live(parents=[PARENT, {"jti": "two", "client_id": "gateway"}])
+    with db.write() as tx:
+        client.disable(tx, "gateway", now)
+    assert not live(parents=[PARENT, {"jti": "two", "client_id": "gateway"}])
+    assert not live(parents=[PARENT, {"jti": "two", "client_id": "nobody"}])
+
+
+@pytest.mark.parametrize("parents", ["first", [1], [{"jti": "first"}], {}, None])
+def test_a_chain_that_cannot_be_read_is_not_vouched_for(db, live, claims, now, parents):
+    with db.read() as tx:
+        assert not token_state.is_live(tx, claims | {"parents": parents}, now)
+
+
+def test_a_chain_costs_no_further_statement(db, live):
+    statements = []
+    event.listen(db.engine, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
+    assert live(parents=[PARENT])
+    assert len(statements) == 1

@@ -35,4 +35,12 @@ def test_protects_a_page_that_nobody_thought_of(app, http):
 def test_exempts_protocol_endpoints_alone(app):
     posts = {rule.rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
     assert posts >= csrf.EXEMPT
-    assert sorted(csrf.EXEMPT) == ["/authorize", "/end_session", "/introspect", "/revoke", "/token", "/userinfo"]
+    assert sorted(csrf.EXEMPT) == [
+        "/authorize",
+        "/end_session",
+        "/events",
+        "/introspect",
+        "/revoke",
+        "/token",
+        "/userinfo",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
+from idp.protocol import subject
 from idp.store import account, client, grant, session, token
 from idp.store.database import Session
 
@@ -15,7 +16,12 @@ def reasons(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> list
     """Return every reason why the provider no longer vouches for a token; none if it is live."""
     if token.is_live(tx, claims, now):
         return []
-    return [*_of_client(tx, claims), *_of_grant(tx, claims, now), *_of_session(tx, claims)] or [REVOKED]
+    return [
+        *_of_client(tx, claims),
+        *_of_grant(tx, claims, now),
+        *_of_session(tx, claims),
+        *_of_parents(tx, claims),
+    ] or [REVOKED]
 
 
 def username(tx: Session, claims: Mapping[str, object]) -> str | None:
@@ -61,6 +67,15 @@ def _of_session(tx: Session, claims: Mapping[str, object]) -> Iterator[str]:
         yield "the browser session is not known here"
     elif found.ended_at is not None:
         yield f"the browser session ended {_at(found.ended_at)}"
+
+
+def _of_parents(tx: Session, claims: Mapping[str, object]) -> Iterator[str]:
+    for each in subject.links(claims):
+        found = client.find(tx, each.client_id)
+        if token.is_revoked(tx, each.jti):
+            yield "a token it was exchanged from was revoked"
+        elif found is None or found.disabled_at is not None or _issued_before(claims, found.not_before):
+            yield "the app of a token it was exchanged from was closed"
 
 
 def _issued_before(claims: Mapping[str, object], limit: dt.datetime | None) -> bool:

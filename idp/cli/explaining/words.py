@@ -38,6 +38,8 @@ CLAIMS: Final = {
     "s_hash": "Ties this ID token to the state of the request.",
     "act": "Who acts on behalf of the person.",
     "may_act": "Who may act on behalf of the person.",
+    "txn": "One name for everything that came of one call, across every exchange.",
+    "parents": "The tokens it was exchanged from, latest first; revoking one of them ends it.",
     "cnf": "The key its holder must prove to have; without that proof it is worthless.",
     "events": "What happened, in a token that reports events.",
     "name": "The person's full name.",
@@ -66,6 +68,7 @@ SERVICE: Final = "No person: the app itself, acting in its own name."
 KINDS: Final = {
     "at+jwt": "access token: an app shows it to an API (RFC 9068)",
     "jwt": "ID token: it tells an app who signed in (OpenID Connect Core)",
+    "token-introspection+jwt": "signed answer about a token: it tells a gateway what a reference means (RFC 9701)",
     "logout+jwt": "logout token: it tells an app that a session has ended",
     "": "JSON Web Token that does not say its kind",
 }

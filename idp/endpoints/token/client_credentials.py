@@ -1,10 +1,10 @@
-"""client_credentials (RFC 6749 section 4.4): a service acts for itself. Nothing is written."""
+"""client_credentials (RFC 6749 section 4.4): a service acts for itself. For a JWT nothing is written."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from idp.clients.client import CLIENT_CREDENTIALS
+from idp.clients.client import CLIENT_CREDENTIALS, REFERENCE
 from idp.endpoints.token import target
 from idp.endpoints.token.grant import Grant
 from idp.endpoints.token.mint import Award
@@ -25,6 +25,8 @@ class ClientCredentials(Grant):
 
     def settle(self) -> Award:
         """Decide without the store: the token is its own record, and that it was issued is told by the second."""
+        if self.caller.access_token_format == REFERENCE:
+            return super().settle()
         award = self.authorize(None)
         self.held.tally.note(award.client.client_id, award.api.audience)
         return award

@@ -19,6 +19,8 @@ from idp.web import metrics
 from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from idp.clients.client import Client
     from idp.endpoints.token.mint import Award
     from idp.store.database import Session
@@ -30,6 +32,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
 
     GRANT_TYPE: ClassVar[str]
     EVENT: ClassVar[str]
+    TELLS_REFUSALS: ClassVar[bool] = False  # even those that concern no grant, with their private reason
 
     def __init__(self, request: TokenCall, server: AuthorizationServer) -> None:
         # Authlib's constructor prepares hooks, which are unordered sets; none are used.
@@ -61,21 +64,20 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
             try:
                 award = self.authorize(tx)
             except ProtocolError as refusal:
-                if self.grant_id is not None:
+                if self.grant_id is not None or self.TELLS_REFUSALS:
                     event = self.alarm or f"{self.EVENT}.refused"
-                    self._record(tx, event, error=refusal.error, reason=refusal.description)
+                    reason = refusal.reason if self.TELLS_REFUSALS else ""
+                    self._record(tx, event, {"error": refusal.error, "reason": reason or refusal.description})
                 raise
-            account_id = award.grant.account_id if award.grant is not None else None
-            self._record(
-                tx, self.EVENT, account_id=account_id, audience=award.api.audience, scope=" ".join(award.scopes)
-            )
-        return award
+            said = {"audience": award.api.audience, "scope": " ".join(award.scopes), **award.recorded}
+            self._record(tx, self.EVENT, said, account_id=award.account_id)
+            return mint.kept(tx, award, self.held, self.now)
 
     def authorize(self, tx: Session) -> Award:
         """The grant's own part: claim what was presented and say what it buys, or refuse."""
         raise NotImplementedError
 
-    def _record(self, tx: Session, event: str, *, account_id: str | None = None, **detail: str) -> None:
+    def _record(self, tx: Session, event: str, detail: Mapping[str, Any], *, account_id: str | None = None) -> None:
         self.held.audit.record(
             tx,
             event,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from idp.clients.client import REFERENCE
 from idp.jose.access_token import ACCESS_TOKEN_TYP
 from idp.jose.hashes import half_hash
 from idp.jose.sign import sign
+from idp.store import reference_token
+from idp.store.digests import digest, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from idp.clients.client import Api, Client
+    from idp.store.database import Session
     from idp.store.grant import Grant
     from idp.web.services import Services
 
@@ -43,20 +47,34 @@ class Award:
     grant: Grant | None = None
     id_token: IdToken | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    reference: str | None = field(default=None, repr=False)  # the access token itself, when it is not a JWT
+    # Of an exchange: claims of its own, an end that is not the API's, and what the audit keeps (RFC 8693).
+    claims: Mapping[str, object] = field(default_factory=dict)
+    expires_at: int | None = None
+    issued_token_type: str | None = None
+    recorded: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def account_id(self) -> str | None:
+        """Name the person it is about; None for a service."""
+        return self.subject if self.grant is not None or "grant_id" in self.claims else None
 
 
 def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
     """Return the body of a token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3)."""
-    lifetime = int(award.api.token_lifetime.total_seconds())
+    issued = int(now.timestamp())
+    lifetime = _end(award, issued) - issued
     # RFC 6749 section 5.1: required when it differs from what was asked; always there, so nobody needs to guess.
     scope = " ".join(award.scopes)
-    access_token = _access_token(award, held, now, scope, lifetime)
+    access_token = award.reference or _signed(award, held, now)
     body: dict[str, object] = {
         "access_token": access_token,
         "token_type": BEARER,
         "expires_in": lifetime,
         "scope": scope,
     }
+    if award.issued_token_type is not None:
+        body["issued_token_type"] = award.issued_token_type  # RFC 8693 section 2.2.1
     if award.refresh_token is not None:
         body["refresh_token"] = award.refresh_token
     if award.id_token is not None and award.grant is not None:
@@ -64,7 +82,32 @@ def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
     return body
 
 
-def _access_token(award: Award, held: Services, now: datetime, scope: str, lifetime: int) -> str:
+def kept(tx: Session, award: Award, held: Services, now: datetime) -> Award:
+    """Keep what an access token means, for clients that are given references; others' tokens are their own record."""
+    if award.client.access_token_format != REFERENCE:
+        return award
+    reference = new_secret()
+    reference_token.create(
+        tx,
+        token_hash=digest(reference),
+        client_id=award.client.client_id,
+        claims=_access_claims(award, held, now),
+        now=now,
+        expires_at=datetime.fromtimestamp(_end(award, int(now.timestamp())), UTC),
+    )
+    return replace(award, reference=reference)
+
+
+def _end(award: Award, issued: int) -> int:
+    return issued + int(award.api.token_lifetime.total_seconds()) if award.expires_at is None else award.expires_at
+
+
+def _signed(award: Award, held: Services, now: datetime) -> str:
+    claims = _access_claims(award, held, now)
+    return sign(claims, held.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
+
+
+def _access_claims(award: Award, held: Services, now: datetime) -> dict[str, object]:
     """RFC 9068 section 2.2. One audience; only the scopes and roles that mean something there."""
     issued = int(now.timestamp())
     claims: dict[str, object] = {
@@ -73,16 +116,16 @@ def _access_token(award: Award, held: Services, now: datetime, scope: str, lifet
         "aud": award.api.audience,
         "client_id": award.client.client_id,
         "iat": issued,
-        "exp": issued + lifetime,
+        "exp": _end(award, issued),
         "jti": secrets.token_urlsafe(JTI_BYTES),
-        "scope": scope,
+        "scope": " ".join(award.scopes),
     }
     if award.roles:
         claims["roles"] = sorted(award.roles)
     if award.grant is not None:
         claims |= _authentication(award.grant)
         claims["grant_id"] = award.grant.id
-    return sign(claims, held.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
+    return {**claims, **award.claims}
 
 
 def _id_token(  # noqa: PLR0917 - each is a fact of its own

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 from idp.endpoints.token.authorization_code import AuthorizationCode
 from idp.endpoints.token.client_credentials import ClientCredentials
 from idp.endpoints.token.refresh_token import RefreshToken
+from idp.endpoints.token.token_exchange import TokenExchange
 
 if TYPE_CHECKING:
     from idp.web.server import AuthorizationServer
 
-GRANTS: Final = (AuthorizationCode, RefreshToken, ClientCredentials)
+GRANTS: Final = (AuthorizationCode, RefreshToken, ClientCredentials, TokenExchange)
 GRANT_TYPES: Final = tuple(grant.GRANT_TYPE for grant in GRANTS)
 
 
