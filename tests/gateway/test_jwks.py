@@ -138,6 +138,17 @@ def test_without_the_issuer_the_last_good_set_serves_until_it_is_too_old(ground)
         b'{"keys":' + b" " * 300_000 + b"[]}",
         json.dumps({"keys": [{**a_key().public_jwk(), "d": "AA"}]}).encode(),
     ],
+    ids=[
+        "nothing",
+        "no keys member",
+        "a list",
+        "no keys",
+        "a secret key",
+        "html",
+        "a member twice",
+        "too large",
+        "a private key",
+    ],
 )
 def test_an_empty_or_broken_set_never_replaces_a_good_one(document, ground):
     ground.source.refresh()
