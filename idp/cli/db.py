@@ -109,8 +109,9 @@ def restore(file: Path, config: Path | None, *, force: bool, as_json: bool) -> N
 @json_option
 def prune_(config: Path | None, *, as_json: bool) -> None:
     """Delete what is long over. The provider does this by itself; it is safe at any time."""
-    with opened(load(config)) as database, working("Pruning", quiet=as_json):
-        gone = prune.prune(database, moment())
+    settings = load(config)
+    with opened(settings) as database, working("Pruning", quiet=as_json):
+        gone = prune.prune(database, moment(), stop=settings.throttle_stop)
     if as_json:
         answer(gone)
         return

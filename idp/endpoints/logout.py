@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from flask import Blueprint, make_response, redirect, request
-from werkzeug.exceptions import MethodNotAllowed, RequestURITooLarge
+from werkzeug.exceptions import RequestURITooLarge
 
 from idp.protocol import form as parameters
 from idp.protocol import redirect_uri
 from idp.protocol.errors import InvalidRequest
-from idp.web import cookies, form, id_token_hint, metrics
+from idp.web import cookies, form, id_token_hint, metrics, refused
 from idp.web.answer import NO_STORE
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 blueprint: Final = Blueprint("logout", __name__)
 
-METHODS: Final = ("GET", "POST")
 END_SESSION: Final = "/end_session"
 CONFIRM: Final = "/logout"
 MAX_QUERY: Final = 16_384
@@ -53,11 +52,9 @@ class Wish:
         return _with(CONFIRM, self.values)
 
 
-@blueprint.route(END_SESSION, methods=METHODS, provide_automatic_options=False)
+@blueprint.route(END_SESSION, methods=("GET", "POST"), head=False, provide_automatic_options=False)
 def end_session() -> ResponseReturnValue:
     """Sign out at once when the app proves that it means this very session, else ask (section 2)."""
-    if request.method not in METHODS:
-        raise MethodNotAllowed(METHODS)  # Flask answers HEAD wherever it answers GET
     try:
         pairs = _pairs()
         if request.method == "POST":
@@ -160,16 +157,7 @@ def _done(wish: Wish) -> Response:
 
 def _refuse(refusal: InvalidRequest) -> Response:
     """Say that the app asked wrongly, and let the person sign out all the same."""
-    metrics.refused("end_session", refusal.error)
-    with services().db.write() as tx:
-        services().audit.record(
-            tx,
-            "logout.refused",
-            ip=caller(),
-            support_id=support_id(),
-            error=refusal.error,
-            reason=refusal.reason or refusal.description,
-        )
+    refused.note(refusal.error, refusal.reason or refusal.description)
     return page(
         "authorize/error.html",
         400,

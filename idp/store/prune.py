@@ -29,18 +29,17 @@ BATCH = 1000
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 FEW_FAILURES = 5
-MANY_FAILURES = 100
 
 Rule = tuple[type[Base], InstrumentedAttribute[Any], ColumnElement[bool]]
 
 
-def prune(db: Database, now: dt.datetime) -> dict[str, int]:
-    """Delete what is long over; return how many rows went, by table."""
-    gone = {table.__tablename__: _drain(db, table, key, old) for table, key, old in rules(now)}
+def prune(db: Database, now: dt.datetime, *, stop: int) -> dict[str, int]:
+    """Delete what is long over; return how many rows went, by table. At `stop` failures a counter stands."""
+    gone = {table.__tablename__: _drain(db, table, key, old) for table, key, old in rules(now, stop=stop)}
     return gone | {AuditCheckpoint.__tablename__: _thin_checkpoints(db, now)}
 
 
-def rules(now: dt.datetime) -> tuple[Rule, ...]:
+def rules(now: dt.datetime, *, stop: int) -> tuple[Rule, ...]:
     """Say what is long over. A day is kept beyond the end, so that people can still be told what happened."""
     day = now - DAY
     over = or_(BrowserSession.ended_at < day, BrowserSession.expires_at < day, BrowserSession.idle_expires_at < day)
@@ -61,14 +60,14 @@ def rules(now: dt.datetime) -> tuple[Rule, ...]:
         (Stream, Stream.id, Stream.seen_at < day),
         (Device, Device.id, Device.last_seen_at < now - 400 * DAY),
         (Totp, Totp.id, and_(Totp.confirmed_at.is_(None), Totp.created_at < day)),
-        (Counter, Counter.key, _quiet(now)),
+        (Counter, Counter.key, _quiet(now, stop)),
     )
 
 
-def _quiet(now: dt.datetime) -> ColumnElement[bool]:
+def _quiet(now: dt.datetime, stop: int) -> ColumnElement[bool]:
     few = and_(Counter.failures < FEW_FAILURES, Counter.updated_at < now - 7 * DAY)
-    # At the limit a counter stands until a person resets it.
-    return or_(few, and_(Counter.failures < MANY_FAILURES, Counter.updated_at < now - 90 * DAY))
+    # Where it closes an account, it stands until a person resets it.
+    return and_(Counter.failures < stop, or_(few, Counter.updated_at < now - 90 * DAY))
 
 
 def _drain(db: Database, table: type[Base], key: InstrumentedAttribute[Any], old: ColumnElement[bool]) -> int:

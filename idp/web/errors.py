@@ -9,7 +9,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from idp.protocol.errors import InvalidRequest, ProtocolError, ServerError, TemporarilyUnavailable
-from idp.web import metrics
+from idp.web import metrics, refused
 from idp.web.logs import log
 from idp.web.machines import MACHINES
 from idp.web.pages import error_page
@@ -23,7 +23,7 @@ WORDS: Final = {
     400: ("This request cannot be read", "Something in the address or the form is not as it should be."),
     403: (
         "This form is no longer valid",
-        "It was opened too long ago, or in another browser. Go back to the app and begin again.",
+        "It was sent before, opened too long ago, or in another browser. Go back to the app and look, or begin again.",
     ),
     404: ("There is no page here", "Check the address, or go back to the app that brought you here."),
     405: ("This address is used in another way", "Go back to the app that brought you here and begin again."),
@@ -45,8 +45,7 @@ def init_app(app: Flask) -> None:
 
 
 def _refused(error: ProtocolError) -> Response:
-    metrics.refused(request.endpoint, error.error)
-    log.info("refused", error=error.error, reason=error.reason or error.description, support_id=support_id())
+    refused.note(error.error, error.reason or error.description, shown=not for_machine())
     if for_machine():
         return refusal(error, basic="Authorization" in request.headers)
     response = _page(error.status)
@@ -56,7 +55,7 @@ def _refused(error: ProtocolError) -> Response:
 
 
 def _forged(error: CSRFError) -> Response:
-    log.info("refused", error="csrf", reason=str(error.description), support_id=support_id())
+    refused.note("csrf", str(error.description))
     return _page(403)
 
 
@@ -64,6 +63,8 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     if error.response is not None or status in REDIRECTS:
         return cast("Response", Response.force_type(error.get_response(request.environ)))
+    # By its kind: the description may quote the request.
+    refused.note(str(status), type(error).__name__, shown=not for_machine())
     response = refusal(InvalidRequest("the request cannot be read"), status=status) if for_machine() else _page(status)
     valid_methods = getattr(error, "valid_methods", None)
     if valid_methods:

@@ -51,9 +51,12 @@ def always(*, https: bool) -> list[tuple[str, str]]:
 def content_security_policy(form_to: str | None = None, image_from: str | None = None) -> str:
     """Return the policy of a page whose form may end at `form_to` (a validated redirect URI).
 
-    Chromium checks form-action along redirects too: without the origin the last step would be stopped.
+    Chromium checks form-action along every redirect that follows, the app's own too. Brokers and sign-in hosts send
+    people on to other origins, so beside the app's address any https one is allowed (docs/decisions/0009).
     """
-    forms = f"'self' {source(form_to)}" if form_to else "'self'"
+    forms = "'self'"
+    if form_to:
+        forms += " https:" if form_to.startswith("https:") else f" https: {source(form_to)}"
     images = f"'self' data: {source(image_from)}" if image_from else "'self' data:"
     return (
         f"default-src 'none'; style-src 'self'; script-src 'self'; font-src 'self'; img-src {images}; "

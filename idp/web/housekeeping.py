@@ -59,7 +59,11 @@ class Housekeeper:
             Duty("seal the audit", timedelta(0), sealer.run),
             Duty("keep keys fresh", min(KEYS_EVERY, services.settings.publish_lead / 2), services.keyring.ensure),
             Duty("tell what was issued", timedelta(0), services.tally.tell),
-            Duty("forget what is over", PRUNE_EVERY, lambda now: prune.prune(services.db, now)),
+            Duty(
+                "forget what is over",
+                PRUNE_EVERY,
+                lambda now: prune.prune(services.db, now, stop=services.settings.throttle_stop),
+            ),
         )
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="housekeeping", daemon=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from flask.sessions import NullSession, SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import BadRequest
-from werkzeug.routing import MapAdapter
+from werkzeug.routing import MapAdapter, Rule
 
 from idp.protocol.errors import ProtocolError
 from idp.web import headers
@@ -43,10 +43,20 @@ class PageSessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
 
+class Exact(Rule):
+    """A rule for the methods it names; `head=False` keeps Werkzeug from answering HEAD wherever it answers GET."""
+
+    def __init__(self, *args: Any, head: bool = True, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not head and self.methods is not None:
+            self.methods.discard("HEAD")
+
+
 class Provider(Flask):
     """One provider, bound to its issuer."""
 
     session_interface = PageSessions()
+    url_rule_class = Exact
 
     def __init__(self, *, issuer: str, **options: Any) -> None:
         super().__init__("idp", **options)

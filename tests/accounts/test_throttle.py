@@ -12,7 +12,7 @@ import pytest
 
 from idp.accounts import throttle
 from idp.accounts.local import Attempt, LocalSignIn, Refused
-from idp.accounts.passwords import HashingBusy, Passwords
+from idp.accounts.passwords import HashingBusy, Passwords, Verdict
 from idp.accounts.throttle import Limits, Throttle
 from idp.settings import Settings
 from idp.store import account, audit
@@ -179,7 +179,7 @@ class TestLimitsOfMany:
         ]
         assert answers.count(Refused.NO_MATCH) == 30
         assert events(db).count("signin.alarm") == 1
-        assert events(db).count("signin.throttled") == 69
+        assert len(events(db)) == 30 + 1  # the misses that were looked at, and the alarm
         assert door.on(known_device).opens()
 
     @pytest.mark.attack("LG8")
@@ -188,12 +188,14 @@ class TestLimitsOfMany:
 
 
 @pytest.mark.attack("LG10")
-def test_a_try_that_was_never_looked_at_is_given_back(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(_self: Passwords, _stored: str | None, _password: str) -> None:
+@pytest.mark.parametrize("work", ["verify", "hash"])
+def test_a_try_that_was_cut_short_is_given_back(door: Any, monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    def busy(*_: object) -> None:
         raise HashingBusy("too many sign-ins at once")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Passwords, "verify", busy)
+        patched.setattr(Passwords, "verify", lambda *_: Verdict(accepted=True, needs_rehash=True))
+        patched.setattr(Passwords, work, busy)
         for _ in range(4):
             with pytest.raises(HashingBusy):
                 door.knock("ada", "wrong")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from sqlalchemy import select
 
 from idp.store import audit, code, counter, grant, refresh_token, session, signin, totp, used_jti
@@ -47,24 +48,24 @@ def _fill(tx, person, now):
 def test_nothing_of_today_is_deleted(db, person, now):
     with db.write() as tx:
         _fill(tx, person, now)
-    assert set(pruning.prune(db, now + dt.timedelta(minutes=50)).values()) == {0}
+    assert set(pruning.prune(db, now + dt.timedelta(minutes=50), stop=100).values()) == {0}
 
 
 def test_what_is_over_goes_and_what_still_lives_stays(db, person, now):
     with db.write() as tx:
         _fill(tx, person, now)
-    gone = {table: count for table, count in pruning.prune(db, now + 2 * DAY).items() if count}
+    gone = {table: count for table, count in pruning.prune(db, now + 2 * DAY, stop=100).items() if count}
     assert gone == {"used_jti": 1, "revoked_token": 1, "security_event": 1, "signin": 1, "code": 1, "totp": 1}
     with db.read() as tx:
         assert refresh_token.find(tx, digest("r")) is not None
 
 
 def test_a_session_stays_as_long_as_a_grant_was_made_in_it(db, person, now):
-    pruning.prune(db, now + 30 * DAY)
+    pruning.prune(db, now + 30 * DAY, stop=100)
     with db.read() as tx:
         assert session.find(tx, person.session_id) is not None
         assert grant.find(tx, person.id) is not None
-    pruning.prune(db, now + 92 * DAY)
+    pruning.prune(db, now + 92 * DAY, stop=100)
     with db.read() as tx:
         assert grant.find(tx, person.id) is None
         assert session.find(tx, person.session_id) is None
@@ -75,10 +76,20 @@ def test_a_counter_at_its_limit_waits_for_a_person(db, now):
         for _ in range(100):
             counter.fail(tx, "stopped", now)
         counter.fail(tx, "few", now)
-    pruning.prune(db, now + 400 * DAY)
+    pruning.prune(db, now + 400 * DAY, stop=100)
     with db.read() as tx:
         assert counter.find(tx, "stopped").failures == 100
         assert counter.find(tx, "few") is None
+
+
+@pytest.mark.attack("LG3")
+def test_a_limit_of_the_operators_choice_stands_too(db, now):
+    with db.write() as tx:
+        for _ in range(10):
+            counter.fail(tx, "stopped at ten", now)
+    pruning.prune(db, now + 400 * DAY, stop=10)
+    with db.read() as tx:
+        assert counter.find(tx, "stopped at ten").failures == 10
 
 
 def test_more_than_a_batch_goes_in_several(db, now, monkeypatch):
@@ -86,7 +97,7 @@ def test_more_than_a_batch_goes_in_several(db, now, monkeypatch):
     with db.write() as tx:
         for number in range(35):
             used_jti.claim(tx, str(number), now, now)
-    assert pruning.prune(db, now + DAY)["used_jti"] == 35
+    assert pruning.prune(db, now + DAY, stop=100)["used_jti"] == 35
 
 
 def test_one_checkpoint_an_hour_is_kept(db, now):
@@ -95,7 +106,7 @@ def test_one_checkpoint_an_hour_is_kept(db, now):
         for number in range(1, 7):
             moment = start + dt.timedelta(minutes=20 * (number - 1))
             audit.add_checkpoint(tx, seq=number, chained=b"", mac=b"", at=moment)
-    assert pruning.prune(db, start + 2 * DAY)["audit_checkpoint"] == 4
+    assert pruning.prune(db, start + 2 * DAY, stop=100)["audit_checkpoint"] == 4
     with db.read() as tx:
         assert [each.seq for each in tx.scalars(select(audit.AuditCheckpoint).order_by(audit.AuditCheckpoint.seq))] == [
             3,

@@ -39,7 +39,9 @@ def test_a_page_runs_nothing_that_stands_in_it(browser, web_app):
 
 def test_the_form_of_a_page_may_end_at_the_app(browser, web_app):
     policy = browser.authorize(web_app).headers["Content-Security-Policy"]
-    assert "form-action 'self' https://app.example;" in policy
+    assert "form-action 'self' https:;" in policy
+    assert "form-action 'self' https: com.example.app:;" in content_security_policy("com.example.app:/cb")
+    assert "form-action 'self' https: http://127.0.0.1:4711;" in content_security_policy("http://127.0.0.1:4711/cb")
 
 
 def test_the_form_of_any_other_page_ends_here():

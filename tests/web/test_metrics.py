@@ -43,3 +43,18 @@ def test_adds_up_over_processes(tmp_path):
     show = "from idp.web import metrics; print(metrics.render().decode())"
     told = subprocess.run([sys.executable, "-c", show], check=True, env=environment, capture_output=True, text=True)
     assert 'idp_tokens_issued_total{grant_type="x"} 2.0' in told.stdout
+
+
+def test_counts_the_steps_of_a_sign_in_and_what_came_of_it(browser, web_app, alice):
+    def counted():
+        names = ("idp_signins_total{", "idp_authorizations_total ")
+        lines = [line for line in metrics.render().decode().splitlines() if line.startswith(names)]
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+    before = counted()
+    browser.log_in(browser.authorize(web_app), alice, password="wrong")
+    browser.tokens(web_app, alice)
+    more = {name: count - before.get(name, 0) for name, count in counted().items()}
+    assert more['idp_signins_total{outcome="refused",step="password"}'] == 1
+    assert more['idp_signins_total{outcome="accepted",step="password"}'] == 1
+    assert more["idp_authorizations_total"] == 1

@@ -9,7 +9,7 @@ from flask import redirect
 from idp.endpoints.authorize.visit import Ended
 from idp.protocol import redirect_uri
 from idp.store import signin
-from idp.web import metrics
+from idp.web import refused
 from idp.web.answer import NO_STORE
 from idp.web.services import caller, services, support_id
 
@@ -22,20 +22,23 @@ if TYPE_CHECKING:
 
 def refuse(visit: Visit, refusal: ProtocolError) -> Response:
     """Claim the end of the sign-in and tell the app why there is no code (RFC 6749 section 4.1.2.1)."""
+    reason = refusal.reason or refusal.description
     with services().db.write() as tx:
         if signin.finish(tx, visit.signin.id, visit.now) is None:
             raise Ended("this sign-in has ended")
-        services().audit.record(
-            tx,
-            "authorize.refused",
-            support_id=support_id(),
-            account_id=visit.here.account.id if visit.here else None,
-            client_id=visit.client.client_id,
-            ip=caller(),
-            error=refusal.error,
-            reason=refusal.reason or refusal.description,
-        )
-    metrics.refused("authorize", refusal.error)
+        # Of nobody there is nothing to record: an app that asks silently would fill the audit with it.
+        if visit.here is not None:
+            services().audit.record(
+                tx,
+                "authorize.refused",
+                support_id=support_id(),
+                account_id=visit.here.account.id,
+                client_id=visit.client.client_id,
+                ip=caller(),
+                error=refusal.error,
+                reason=reason,
+            )
+    refused.note(refusal.error, reason, shown=False, client_id=visit.client.client_id)
     return back(visit.request.redirect_uri, visit.request.state, error_members(refusal))
 
 

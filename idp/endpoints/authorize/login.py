@@ -13,7 +13,7 @@ from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.store import device, signin
 from idp.store.digests import digest, new_secret
-from idp.web import cookies
+from idp.web import cookies, metrics, refused
 from idp.web.pages import page
 from idp.web.services import caller, services
 
@@ -60,8 +60,10 @@ def submit() -> ResponseReturnValue:
     except HashingBusy as busy:
         return _later(_page(visit, username, BUSY, busy.status), str(busy.retry_after))
     if found is Refused.TOO_MANY:
+        refused.note("throttled", "too many tries", shown=False, client_id=visit.client.client_id)
         return _later(_page(visit, username, TOO_MANY, 429), WINDOW_SECONDS)
     answer = _signed_in(visit, found) if isinstance(found, Proof) else None
+    metrics.signin("password", "accepted" if answer else "refused")
     return answer or _page(visit, username, NO_MATCH, 400)
 
 

@@ -11,6 +11,7 @@ from idp.accounts.totp import LABEL, Outcome
 from idp.endpoints.authorize import second_factor
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
+from idp.web import metrics
 from idp.web.pages import page
 from idp.web.services import caller, services
 
@@ -66,6 +67,7 @@ def submit() -> ResponseReturnValue:
             outcome=outcome.value,
         )
         opened = services().sessions.step_up(tx, here.session) if outcome is Outcome.ACCEPTED else None
+    metrics.signin("totp", outcome.value)
     if outcome is not Outcome.ACCEPTED:
         return _page(visit, ERRORS[outcome], 400)
     return second_factor.onward(visit, opened)

@@ -10,6 +10,7 @@ from idp.accounts import recovery
 from idp.endpoints.authorize import second_factor
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
+from idp.web import metrics
 from idp.web.pages import page
 from idp.web.services import caller, services
 
@@ -49,6 +50,7 @@ def submit() -> ResponseReturnValue:
             left=recovery.left(tx, here.account.id),
         )
         opened = services().sessions.step_up(tx, here.session) if used else None
+    metrics.signin("recovery", "accepted" if used else "refused")
     if not used:
         return _page(visit, NO_MATCH, 400)
     return second_factor.onward(visit, opened)

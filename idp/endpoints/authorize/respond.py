@@ -9,7 +9,7 @@ from idp.endpoints.authorize.visit import Ended
 from idp.protocol import scope
 from idp.store import code, grant, session, signin
 from idp.store.digests import digest, new_secret
-from idp.web import metrics
+from idp.web import metrics, refused
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
 
@@ -51,7 +51,7 @@ def issue(visit: Visit, here: Current) -> Redirect:
         if session.hold(tx, here.session.id, visit.now) is None:
             raise Ended("this sign-in has ended", reason="signed out meanwhile")
         _write_code(tx, visit, here, secret)
-    metrics.signin("code", "issued")
+    metrics.authorized()
     return answer.back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
 
 
@@ -97,33 +97,20 @@ def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
 
 def refuse_on_page(refusal: ProtocolError, client_id: str | None) -> Response:
     """Tell the person, and the operator by a support id, what has nowhere to go."""
-    _record(refusal, client_id)
+    refused.note(refusal.error, refusal.reason or refusal.description, client_id=client_id)
     return error_page("target", refusal)
 
 
-def refuse_entry(refused: Refused) -> Response | Redirect:
+def refuse_entry(entry: Refused) -> Response | Redirect:
     """Tell the app at its registered address that it asked wrongly."""
-    refusal, target = refused.refusal, refused.target
-    _record(refusal, refused.client.client_id)
-    address = answer.location(target.redirect_uri, target.state, answer.error_members(refusal))
+    refusal, target, client = entry.refusal, entry.target, entry.client
     # RFC 9700 section 4.11.2: nobody reviewed this client, so its error must not be a way to any site at one click.
-    if not refused.client.reviewed and not refused.silent:
+    shown = not client.reviewed and not entry.silent
+    refused.note(refusal.error, refusal.reason or refusal.description, shown=shown, client_id=client.client_id)
+    address = answer.location(target.redirect_uri, target.state, answer.error_members(refusal))
+    if shown:
         return error_page("request", refusal, link={"href": address, "text": "Back to the app"})
     return answer.leave(address)
-
-
-def _record(refusal: ProtocolError, client_id: str | None) -> None:
-    metrics.refused("authorize", refusal.error)
-    with services().db.write() as tx:
-        services().audit.record(
-            tx,
-            "authorize.refused",
-            client_id=client_id,
-            ip=caller(),
-            support_id=support_id(),
-            error=refusal.error,
-            reason=refusal.reason or refusal.description,
-        )
 
 
 def error_page(

@@ -86,10 +86,14 @@ def onward(signin_id: str) -> Response:
 
 def at(step: Step) -> Visit:
     """Read the visit of the present request; leave for the dispatcher when it is not this step's turn (LG15)."""
+    signin_id = request.args.get("signin", "")
     try:
-        visit = load(request.args.get("signin", ""))
+        visit = load(signin_id)
     except Ended:
-        _forbid()
+        if request.method == "POST":
+            _forbid()
+        # Whoever goes back in the browser comes here: the dispatcher says that it is over.
+        abort(onward(signin_id))
     if not visit.is_at(step):
         abort(redirect(visit.url(), 303))
     return visit
