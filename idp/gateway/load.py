@@ -6,13 +6,11 @@ import re
 import tomllib
 from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from typing import Final, cast
 
 from idp.gateway import table as t
-from idp.gateway.address import sound
+from idp.gateway import values
 from idp.gateway.config import (
     Address,
     Config,
@@ -27,23 +25,18 @@ from idp.gateway.config import (
     Upstream,
 )
 from idp.gateway.headers import normalised
-from idp.gateway.host import valid_host
 from idp.gateway.policy import load as policy
 from idp.gateway.policy.model import Mode
 from idp.gateway.revocation import load as revocation
 from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
 
-# gateway.toml speaks of the algorithms of RFC 9068 tokens; `none` and the HS family are not to be had.
-_ALGS: Final = frozenset({"ES256", "RS256", "EdDSA", "PS256"})
 _MAX_LEEWAY: Final = 60.0
 _MAX_STALE: Final = 7 * 86_400.0
 _NO_TEMPLATE: Final = Template(text="/", segments=("",), names=())
 _NONE: Final[tuple[str, ...]] = ()
-_HIGHEST_PORT: Final = 65_535
 _DIGEST: Final = 16
 _END: Final = "# end"
-RESERVED: Final = "/.gatehouse"
 
 
 class ConfigError(Exception):
@@ -72,13 +65,13 @@ def read(path: Path) -> str:
 def parse(text: str, *, source: str = "gateway.toml") -> Config:
     """Check a text. Defaults fill the gaps only so that one reading finds every problem."""
     try:
-        values = tomllib.loads(text)
+        found = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
         said = "is not TOML: " + re.sub(r"\s*\(at .*\)$", "", str(error))
         raise ConfigError(source, [t.Problem(line=int(line[1]) if line else 1, where="", text=said)]) from None
     problems: list[t.Problem] = []
-    top = t.Table(values, place=(), name="", text=text, problems=problems)
+    top = t.Table(found, place=(), name="", text=text, problems=problems)
     config = _config(top, source)
     if problems:
         raise ConfigError(source, sorted(problems, key=lambda problem: problem.line))
@@ -91,17 +84,17 @@ def fields(top: t.Table) -> None:
 
 
 def _config(top: t.Table, source: str) -> Config:
-    top.required("version", _version, 1)
+    top.required("version", values.version, 1)
     server = _server(top.table("server"))
     issuers = _issuers(top.table("issuers"))
     defaults = top.table("defaults")
-    defaults.value("deny", _always, default=True)
+    defaults.value("deny", values.always, default=True)
     on_stale = revocation.on_stale(defaults, OnStale())
     defaults.finish()
     log = top.table("log")
     config = Config(
         server=server,
-        trusted_proxies=top.value("trusted_proxies", _networks, ()),
+        trusted_proxies=top.value("trusted_proxies", values.networks, ()),
         issuers=issuers,
         headers=_headers(top.table("headers")),
         routes=_routes(top, server.shape, issuers, on_stale),
@@ -120,8 +113,8 @@ def _server(table: t.Table) -> ServerConfig:
     limits = table.table("limits")
     config = ServerConfig(
         shape=cast("Shape", table.value("shape", t.one_of("proxy", "forward_auth"), "proxy")),
-        listen=table.value("listen", _address, Address()),
-        hosts=table.value("hosts", _hosts, frozenset()),
+        listen=table.value("listen", values.address, Address()),
+        hosts=table.value("hosts", values.hosts, frozenset()),
         drain_seconds=table.value("drain", t.duration, 30.0),
         connect_seconds=table.value("connect_timeout", t.duration, 3.0),
         response_seconds=table.value("response_timeout", t.duration, 60.0),
@@ -149,16 +142,16 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
     jwks = table.table("jwks")
     config = IssuerConfig(
         name=name,
-        issuer=table.required("issuer", _issuer_url, "https://invalid"),
-        algs=table.value("algs", _algs, frozenset({"ES256", "RS256"})),
-        leeway=table.value("leeway", _at_most(_MAX_LEEWAY, '"60s"'), 30.0),
+        issuer=table.required("issuer", values.issuer_url, "https://invalid"),
+        algs=table.value("algs", values.algs, frozenset({"ES256", "RS256"})),
+        leeway=table.value("leeway", values.at_most(_MAX_LEEWAY, '"60s"'), 30.0),
         jwks=JwksConfig(
-            uri=jwks.value("uri", _issuer_url, None),
-            refresh=jwks.value("refresh", _at_most(3_600.0, '"1h"'), 300.0),
-            max_stale=jwks.value("max_stale", _at_most(_MAX_STALE, '"7d"'), 86_400.0),
+            uri=jwks.value("uri", values.issuer_url, None),
+            refresh=jwks.value("refresh", values.at_most(3_600.0, '"1h"'), 300.0),
+            max_stale=jwks.value("max_stale", values.at_most(_MAX_STALE, '"7d"'), 86_400.0),
             kid_cooldown=jwks.value("kid_cooldown", t.duration, 30.0),
-            snapshot=jwks.value("snapshot", _path, None),
-            ca_file=jwks.value("ca_file", _path, None),
+            snapshot=jwks.value("snapshot", values.path, None),
+            ca_file=jwks.value("ca_file", values.path, None),
         ),
     )
     config = revocation.of_issuer(table, config)
@@ -171,7 +164,9 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
 
 def _headers(table: t.Table) -> HeadersConfig:
     config = HeadersConfig(
-        strip=frozenset(normalised(name.encode()).decode() for name in table.value("strip", _header_names, _NONE)),
+        strip=frozenset(
+            normalised(name.encode()).decode() for name in table.value("strip", values.header_names, _NONE)
+        ),
         forward_authorization=table.value("forward_authorization", t.flag, default=False),
     )
     table.value("identity", t.one_of("headers"), "headers")
@@ -204,12 +199,12 @@ def _check_claims(table: t.Table, routes: list[Route]) -> None:
 def _route(table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_stale: OnStale) -> Route:
     issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")
-    path = match.required("path", _template, _NO_TEMPLATE)
+    path = match.required("path", values.template, _NO_TEMPLATE)
     read_upstream: Callable[..., Upstream | None] = table.required if shape == "proxy" else table.value
     route = Route(
         id=table.required("id", t.text, "?"),
-        host=match.value("host", _host, None),
-        methods=match.required("method", policy.methods, frozenset({"GET"})),
+        host=match.value("host", values.host, None),
+        methods=match.required("method", values.methods, frozenset({"GET"})),
         path=path,
         audience=table.required("audience", t.text, "?"),
         issuer=table.value("issuer", t.one_of(*issuers), issuers[0] if issuers else "?"),
@@ -218,7 +213,7 @@ def _route(table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_sta
         review=policy.review(table.table("review")) if "review" in table else None,
         mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
         on_stale=revocation.on_stale(table, on_stale),
-        upstream=read_upstream("upstream", _upstream, None),
+        upstream=read_upstream("upstream", values.upstream, None),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
@@ -227,106 +222,3 @@ def _route(table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_sta
     for part in (match, table):
         part.finish()
     return route
-
-
-def _version(value: Any) -> int:
-    if value != 1 or isinstance(value, bool):
-        raise t.Wrong("must be 1")
-    return 1
-
-
-def _always(value: Any) -> bool:
-    if value is not True:
-        raise t.Wrong("must be true: what no route names is denied")
-    return True
-
-
-def _at_most(limit: float, said: str) -> Callable[[Any], float]:
-    def read(value: Any) -> float:
-        seconds = t.duration(value)
-        if seconds > limit:
-            raise t.Wrong(f"must be at most {said}")
-        return seconds
-
-    return read
-
-
-def _path(value: Any) -> Path:
-    return Path(t.text(value))
-
-
-def _networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
-    if value == []:
-        return ()
-    try:
-        return tuple(ip_network(each) for each in t.words(value))
-    except ValueError:
-        raise t.Wrong('must be a list of networks such as "10.0.0.0/8"') from None
-
-
-def _address(value: Any) -> Address:
-    given = t.text(value)
-    if given.startswith("unix:/"):
-        return Address(unix=given.removeprefix("unix:"))
-    host, _, port = given.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    try:
-        ip_address(host)
-    except ValueError:
-        host = "" if host != "localhost" else host
-    if not host or not port.isascii() or not port.isdecimal() or int(port) > _HIGHEST_PORT:
-        raise t.Wrong('must be an address and port such as "127.0.0.1:8080", or "unix:/run/gatehouse.sock"')
-    return Address(host=host, port=int(port))
-
-
-def _host(value: Any) -> str:
-    given = t.text(value).lower()
-    if not valid_host(given.encode()):
-        raise t.Wrong("must be a host name, with its port if that matters")
-    return given
-
-
-def _hosts(value: Any) -> frozenset[str]:
-    return frozenset(_host(each) for each in t.words(value))
-
-
-def _issuer_url(value: Any) -> str:
-    given = t.text(value)
-    if not sound(given):
-        raise t.Wrong("must be an https address (http only on loopback) without user, query or fragment")
-    return given
-
-
-def _algs(value: Any) -> frozenset[str]:
-    given = frozenset(t.words(value))
-    if not given <= _ALGS:
-        raise t.Wrong("may hold " + ", ".join(sorted(_ALGS)))
-    return given
-
-
-def _header_names(value: Any) -> tuple[str, ...]:
-    names = t.words(value)
-    if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names):
-        raise t.Wrong("must be a list of header names")
-    return names
-
-
-def _template(value: Any) -> Template:
-    template = Template.parse(t.text(value))
-    if template.text == RESERVED or template.text.startswith(RESERVED + "/"):
-        raise t.Wrong("is reserved for the gateway itself")
-    return template
-
-
-def _upstream(value: Any) -> Upstream:
-    given = t.text(value)
-    try:
-        url = urlsplit(given)
-        port = url.port
-    except ValueError:
-        raise t.Wrong("must be an address with a port of at most 65535") from None
-    plain = url.path in {"", "/"} and not (url.query or url.fragment or "@" in url.netloc)
-    if url.scheme not in {"http", "https"} or not url.hostname or not plain or port == 0:
-        raise t.Wrong('must be an address without a path such as "http://orders:8000"')
-    tls = url.scheme == "https"
-    return Upstream(host=url.hostname, port=port or (443 if tls else 80), tls=tls)

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from idp.gateway import table as t
+from idp.gateway import values
 from idp.gateway.host import valid_host
 from idp.gateway.policy.model import (
     Acr,
@@ -33,9 +34,7 @@ from idp.gateway.policy.model import (
     Window,
 )
 
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _ACR: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # it is told in a quoted list (RFC 9470 section 3)
 _NOTHING: Final[Condition] = AnyOf(of=())  # never holds; stands in for what cannot be read, so that reading goes on
 _NONE: Final[tuple[Any, ...]] = ()
@@ -46,7 +45,7 @@ _DEEPEST: Final = 8
 def require(table: t.Table) -> Require:
     """Read what a token must carry."""
     read = Require(
-        scopes=table.value("scope", scopes, frozenset()),
+        scopes=table.value("scope", values.scopes, frozenset()),
         role_any=table.value("role_any", names, frozenset()),
         role_all=table.value("role_all", names, frozenset()),
         claims=table.value("claims", claims, _NONE),
@@ -136,17 +135,9 @@ def names(value: Any) -> frozenset[str]:
     return frozenset(t.words(value))
 
 
-def scopes(value: Any) -> frozenset[str]:
-    """Read a list of scopes."""
-    given = t.words(value)
-    if not all(_SCOPE.fullmatch(scope) for scope in given):
-        raise t.Wrong("must be words without space, quote or backslash")
-    return frozenset(given)
-
-
 def listed_scopes(value: Any) -> frozenset[str]:
     """Read a list of scopes that may be empty."""
-    return frozenset() if value == [] else scopes(value)
+    return frozenset() if value == [] else values.scopes(value)
 
 
 def one_or_more(value: Any) -> tuple[str, ...]:
@@ -199,14 +190,6 @@ def _network(written: str) -> Network:
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise t.Wrong("must have IPv4 networks in IPv4 form: that is how addresses are compared")
     return (network.version, int(network.netmask), int(network.network_address))
-
-
-def methods(value: Any) -> frozenset[str]:
-    """Read a list of methods."""
-    given = frozenset(t.words(value))
-    if not given <= METHODS:
-        raise t.Wrong("may hold " + ", ".join(sorted(METHODS)))
-    return given
 
 
 def hosts(value: Any) -> frozenset[str]:
@@ -274,12 +257,12 @@ def zone(value: Any) -> str:
 
 
 _LEAVES: Final[Mapping[str, Callable[[Any], Condition]]] = {
-    "scope": lambda value: Scope(names=scopes([value] if isinstance(value, str) else value)),
+    "scope": lambda value: Scope(names=values.scopes([value] if isinstance(value, str) else value)),
     "role": lambda value: RoleAny(names=frozenset({t.text(value)})),
     "role_any": lambda value: RoleAny(names=names(value)),
     "role_all": lambda value: RoleAll(names=names(value)),
     "claims": lambda value: _all(claims(value)),
-    "method": lambda value: Method(names=methods(value)),
+    "method": lambda value: Method(names=values.methods(value)),
     "host": lambda value: Host(names=hosts(value)),
     "ip_in": networks,
     "acr": lambda value: Acr(values=strengths(value)),

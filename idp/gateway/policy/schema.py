@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from idp.gateway import load
-from idp.gateway.policy.load import DAYS, METHODS
+from idp.gateway.policy.load import DAYS
 from idp.gateway.table import OneOf, Table
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ _CLAIMS: Final[Schema] = {
     "minProperties": 1,
     "additionalProperties": {"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]},
 }
-_METHODS: Final[Schema] = {**_WORDS, "items": {"enum": sorted(METHODS)}}
+_METHODS: Final[Schema] = {**_WORDS, "items": {"enum": ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]}}
 _URL: Final[Schema] = {"type": "string", "pattern": "^https?://"}
 _CONDITION: Final[Schema] = {"$ref": "#/$defs/condition"}
 _CONDITIONS: Final[Schema] = {"type": "array", "items": _CONDITION, "minItems": 1}
@@ -45,7 +45,7 @@ def _or_list(one: Schema) -> Schema:
     return {"anyOf": [one, {**_WORDS, "items": one}]}
 
 
-# By the name of the function that reads a field; of the conditions, by the name of the field.
+# By the name of the function that reads a field.
 _READERS: Final[Mapping[str, Schema]] = {
     "text": _TEXT,
     "words": _WORDS,
@@ -56,7 +56,7 @@ _READERS: Final[Mapping[str, Schema]] = {
     "seconds": _SPAN,
     "_poll": _SPAN,
     "read": _SPAN,  # what `_at_most` gives
-    "_address": _TEXT,
+    "address": _TEXT,
     "size": {"type": "string", "pattern": "^[0-9]{1,12}(B|KB|MB|GB)$"},
     "scopes": _SCOPES,
     "listed_scopes": {**_SCOPES, "minItems": 0},
@@ -67,21 +67,26 @@ _READERS: Final[Mapping[str, Schema]] = {
     "days": _or_list(_DAY),
     "clock": _TIME,
     "day": _DATE,
-    "_version": {"const": 1},
-    "_always": {"const": True},
+    "version": {"const": 1},
+    "always": {"const": True},
+    "path": _TEXT,
     "_path": _TEXT,
-    "_networks": {**_WORDS, "minItems": 0},
-    "_algs": _WORDS,
-    "_header_names": _WORDS,
-    "_host": _TEXT,
-    "_hosts": _WORDS,
-    "_issuer_url": _URL,
-    "_upstream": _URL,
-    "_template": {"type": "string", "pattern": "^/"},
+    "_address": _URL,
+    "networks": {**_WORDS, "minItems": 0},
+    "algs": _WORDS,
+    "header_names": _WORDS,
+    "host": _TEXT,
+    "hosts": _WORDS,
+    "issuer_url": _URL,
+    "upstream": _URL,
+    "template": {"type": "string", "pattern": "^/"},
+}
+_LEAVES: Final[Mapping[str, Schema]] = {
     "scope": {"anyOf": [_SCOPE, _SCOPES]},
     "role": _TEXT,
     "role_any": _WORDS,
     "role_all": _WORDS,
+    "claims": _CLAIMS,
     "method": _METHODS,
     "host": _WORDS,
     "ip_in": _WORDS,
@@ -115,8 +120,8 @@ class Notes(Table):
             known = _ANY_NAME not in read.choices
             self._schemas[field] = {"enum": list(read.choices)} if known else _TEXT
         else:
-            name = field if self._condition else getattr(read, "__name__", "")
-            self._schemas.setdefault(field, _READERS.get(name, {}))
+            known_by_name = _READERS.get(getattr(read, "__name__", ""), {})
+            self._schemas.setdefault(field, _LEAVES[field] if self._condition else known_by_name)
         return default
 
     def required(self, field: str, read: Callable[[Any], T], default: T) -> T:
