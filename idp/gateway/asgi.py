@@ -9,6 +9,7 @@ from urllib.parse import quote
 from idp.gateway import answers
 from idp.gateway.decide import Gate
 from idp.gateway.peers import peer_of
+from idp.gateway.policy import metadata
 from idp.gateway.request import Decision, Request
 
 Scope = dict[str, Any]
@@ -38,13 +39,16 @@ class Guarded:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
-        decision = await self._decide(_request(scope))
+        request = _request(scope)
+        described = metadata.answer(self._gate.rules.documents, request.method, request.host, request.target)
+        if described is not None:
+            await _say(send, described)
+            return
+        decision = await self._decide(request)
         if decision.allowed and decision.path != scope["path"]:
             decision.no(answers.BAD_PATH)
         if decision.principal is None or decision.rule is None:
-            status, headers, body = decision.answer()
-            await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-            await send({"type": "http.response.body", "body": body})
+            await _say(send, decision.answer())
             return
         drops = decision.rule.strip.drops
         kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not drops(name)]
@@ -53,6 +57,12 @@ class Guarded:
 
     async def _decide(self, request: Request) -> Decision:
         return await self._gate.settle(request, self._gate.decide_now(request))
+
+
+async def _say(send: Send, answer: metadata.Answer) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _request(scope: Scope) -> Request:
