@@ -34,15 +34,14 @@ def diff(old: Config, new: Config) -> tuple[Change, ...]:
 def _routes(old: Config, new: Config) -> Iterator[Change]:
     before = {route.id: route for route in old.routes}
     after = {route.id: route for route in new.routes}
-    for name in sorted(before.keys() | after.keys()):
-        one, other = before.get(name), after.get(name)
-        if one is None and other is not None:
-            yield Change(what="added", route=name, who="", text=f"{name}: {words.where(other)} with {needs(other)}")
-        elif other is None and one is not None:
-            yield Change(what="removed", route=name, who="", text=f"{name}: {words.where(one)}")
-        elif one is not None and other is not None:
-            for text in _fields(one, other):
-                yield Change(what="changed", route=name, who="", text=f"{name}: {text}")
+    for name in sorted(after.keys() - before.keys()):
+        text = f"{name}: {words.where(after[name])} with {needs(after[name])}"
+        yield Change(what="added", route=name, who="", text=text)
+    for name in sorted(before.keys() - after.keys()):
+        yield Change(what="removed", route=name, who="", text=f"{name}: {words.where(before[name])}")
+    for name in sorted(before.keys() & after.keys()):
+        for text in _fields(before[name], after[name]):
+            yield Change(what="changed", route=name, who="", text=f"{name}: {text}")
 
 
 def _fields(one: Route, other: Route) -> Iterator[str]:

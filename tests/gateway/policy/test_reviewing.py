@@ -399,3 +399,9 @@ def test_every_condition_has_words(gateway):
         "from 2026-01-01 on until 2026-12-31 in UTC",
     ):
         assert words in said
+
+
+def test_a_route_above_takes_nothing_from_what_lies_below():
+    above = route('require = { role_any = ["boss"] }', name="above", path="/files")
+    below = route('require = { role_any = ["boss"] }', name="below", path="/files/{kind}/{rest...}", method='["PUT"]')
+    assert lint.findings(parse(file(above, below)), TODAY) == ()
