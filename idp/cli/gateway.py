@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import os
 from pathlib import Path
 
 import click
 
 from idp.cli.gateway_policy import COMMANDS, read
+from idp.gateway.client import Unusable
 from idp.gateway.config import Route
 from idp.gateway.load import ConfigError, load
 from idp.gateway.policy import words
@@ -17,6 +19,7 @@ from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.lint import Finding, findings
 from idp.gateway.policy.model import RoleAny, Scope
 from idp.gateway.serve import run as serve
+from idp.jose.keys import ALGS, SigningKey
 
 _FILE = click.option(
     "--config",
@@ -49,7 +52,25 @@ def run(file: Path, host: str | None, port: int | None) -> None:
         listen = dataclasses.replace(
             listen, host=host or listen.host, port=listen.port if port is None else port, unix=None
         )
-    serve(dataclasses.replace(config, server=dataclasses.replace(config.server, listen=listen)))
+    try:
+        serve(dataclasses.replace(config, server=dataclasses.replace(config.server, listen=listen)))
+    except Unusable as unusable:
+        raise click.ClickException(str(unusable)) from None
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--alg", type=click.Choice(ALGS), default="ES256", show_default=True, help="What it signs with.")
+def key(file: Path, alg: str) -> None:
+    """Make a private key with which this gateway proves itself, and print what the provider must know of it."""
+    made = SigningKey.generate(alg)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as trouble:
+        raise click.ClickException(f"{file}: {trouble.strerror}") from None
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(made.private_pem())
+    click.echo(json.dumps({"keys": [made.public_jwk()]}, indent=2))
 
 
 @cli.command()
