@@ -107,7 +107,7 @@ def display(client_id: str, config: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 def disable(client_id: str, config: Path | None, *, as_json: bool) -> None:
-    """Close a client; its tokens are refused here at once, at gateways when they expire."""
+    """Close a client; its tokens are refused here at once, and at gateways that listen within a second."""
     with opened(config) as context, context.db.write() as tx:
         _find(tx, client_id)
         client.disable(tx, client_id, context.now)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from idp.accounts import administration
 from idp.cli.context import MFA, Context, opened
 from idp.cli.key import config_option, json_option
 from idp.cli.role import find_role
@@ -96,10 +97,10 @@ def add(name: str, login: str, config: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 def remove(name: str, login: str, config: Path | None, *, as_json: bool) -> None:
-    """Take a person out of a group; what its roles gave ends with the next token."""
+    """Take a person out of a group; what its roles gave ends with the next token, which gateways ask for at once."""
     with opened(config) as context, context.db.write() as tx:
         person = context.account(tx, login)
-        group.remove_member(tx, _find(tx, name).id, person.id)
+        administration.leave(tx, _find(tx, name).id, person.id, context.now)
         context.record(tx, "group.member_removed", account_id=person.id, group=name)
     row = {"group": name, "username": person.username}
     show(row, as_json=as_json, told_as=f"{person.username} is no longer in {name}.")

@@ -125,7 +125,7 @@ def _set(held: Services, caller: Client, each: event.Event, memory: timedelta, n
         issuer=held.settings.issuer,
         audience=caller.client_id,
         issued_at=int(now.timestamp()),
-        happened_at=int(each.at.timestamp()),
+        happened_at=round(each.at.timestamp(), 3),
         reason=each.reason,
     )
     return sign(claims, held.keyring.signing(_alg(held), now), typ=SET_TYP)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from idp.gateway.decide import Gate
 from idp.gateway.peers import peer_of
+from idp.gateway.policy import metadata
 from idp.gateway.request import Request
 
 Scope = dict[str, Any]
@@ -38,16 +39,24 @@ class Guarded:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
         request = _request(scope)
+        described = metadata.answer(self._gate.rules.documents, request.method, request.host, request.target)
+        if described is not None:
+            await _say(send, described)
+            return
         decision = await self._gate.settle(request, self._gate.decide_now(request))
         if decision.principal is None or decision.rule is None:
-            status, headers, body = decision.answer()
-            await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-            await send({"type": "http.response.body", "body": body})
+            await _say(send, decision.answer())
             return
         drops = decision.rule.strip.drops
         kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not drops(name)]
         named = {**scope, "headers": kept + list(decision.principal.headers), "gatehouse.principal": decision.principal}
         await self._app(named, receive, send)
+
+
+async def _say(send: Send, answer: metadata.Answer) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _request(scope: Scope) -> Request:

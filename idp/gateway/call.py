@@ -76,16 +76,16 @@ class Caller:
         try:
             connection.request("POST", target, body=body, headers={"Accept": "application/json", **headers})
             answer = connection.getresponse()
-            read = answer.read(LARGEST + 1)
+            read = answer.read(LARGEST)
         finally:
             watch.cancel()
-        if answer.length:  # http.client returns what came when the connection ends early
+        if answer.length:  # too long, or ended early: http.client returns what came
             raise http.client.IncompleteRead(read)
-        if len(read) > LARGEST or answer.will_close:
+        if answer.will_close:
             self.close()
         if answer.status in _REFUSED:
             raise FetchError("issuer refuses the gateway")
-        if answer.status != _OK or len(read) > LARGEST:
+        if answer.status != _OK:
             raise FetchError("issuer answers with another status")
         return read
 

@@ -12,6 +12,7 @@ from typing import Final
 from idp.gateway import answers, own
 from idp.gateway.decide import Gate
 from idp.gateway.peers import peer_of
+from idp.gateway.policy import metadata
 from idp.gateway.principal import NOBODY
 from idp.gateway.request import Decision, Request
 from idp.gateway.server.exchange import Answer, Receive, Scope, Send
@@ -36,7 +37,8 @@ class ForwardAuth:
         """Answer at once, unless newer keys are on their way."""
         arrival = scope["gatehouse.arrival"]
         if arrival.target.partition(b"?")[0] != AUTH:
-            return own.answer(self._gate, arrival.method, arrival.target)
+            described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
+            return described or own.answer(self._gate, arrival.method, arrival.target)
         request = self._request(scope)
         if request is None:
             return _refused(403 if not self._gate.rules.peers.trusted(peer_of(scope["client"])) else 400)

@@ -11,6 +11,7 @@ from idp.gateway.config import Upstream
 from idp.gateway.decide import Gate
 from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
+from idp.gateway.policy import metadata
 from idp.gateway.pool import Pool
 from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule
@@ -49,6 +50,9 @@ class Proxy:
         arrival: Arrival = scope["gatehouse.arrival"]
         if arrival.target.startswith(own.PREFIX):
             return own.answer(self._gate, arrival.method, arrival.target)
+        described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
+        if described is not None:
+            return described
         request = Request(
             method=arrival.method,
             target=arrival.target,

@@ -20,6 +20,7 @@ from idp.gateway.load import ConfigError, parse, read
 from idp.gateway.log import Log
 
 _EVERY: Final = 0.5
+_LAST: Final = 1.0
 _PATIENCE: Final = 10  # looks until a file is tried again whose issuer has not answered
 
 Sight = tuple[int, int, int]  # inode, size, time of change
@@ -52,7 +53,7 @@ class Reload:
         self._stopping = True
         self._asked.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_LAST)  # it may be fetching keys, and whoever drains does not wait for that
 
     def ask(self) -> None:
         """Read the file at once, changed or not; safe in a signal handler."""

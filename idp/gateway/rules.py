@@ -12,6 +12,7 @@ from idp.gateway.headers import Strip
 from idp.gateway.host import valid_host
 from idp.gateway.peers import Peers
 from idp.gateway.policy.judge import Judge
+from idp.gateway.policy.metadata import documents
 from idp.gateway.routes import Routes, bare
 from idp.gateway.verifier import Verifier
 
@@ -33,16 +34,16 @@ class Rule:
         "verifier",
     )
 
-    def __init__(self, route: Route, verifier: Verifier, strip: Strip) -> None:
+    def __init__(self, route: Route, verifier: Verifier, strip: Strip, metadata: str = "") -> None:
         self.route = route
         self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience
-        self.judge = Judge(route.require, route.when, route.review, template=route.path)
+        self.judge = Judge(route.require, route.when, route.review, template=route.path, metadata=metadata)
         self.shadow = route.mode == "shadow"
         self.on_stale = route.on_stale
-        self.no_credential = answers.no_credential()
-        self.invalid_token = answers.invalid_token()
+        self.no_credential = answers.no_credential(metadata)
+        self.invalid_token = answers.invalid_token(metadata)
 
 
 class Rules:
@@ -54,11 +55,16 @@ class Rules:
         self.addresses = ClientAddress(self.peers)
         self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
         self._routes = Routes(config.routes)
-        self._rules = {route: Rule(route, verifiers[route.issuer], self.strip) for route in config.routes}
         self._named = self._routes.hosts | config.server.hosts
         # A route for every host, and no list of names: then every well-formed name will do.
         self._open = self._routes.any_host and not config.server.hosts
         self._hosts: dict[bytes, str] = {}
+        self.documents = documents(config, ours=lambda host: self.host(host.encode()) is not None)
+        described = {audience: document.url for audience, document in self.documents.items()}
+        self._rules = {
+            route: Rule(route, verifiers[route.issuer], self.strip, described.get(route.audience, ""))
+            for route in config.routes
+        }
 
     def host(self, raw: bytes) -> str | None:
         """Read a Host header; None when it is malformed or not one of ours (RFC 9112 section 3.2)."""

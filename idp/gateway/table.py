@@ -175,12 +175,19 @@ def size(value: Any) -> int:
     return int(match[1]) * _BYTES[match[2]]
 
 
-def one_of(*choices: str) -> Callable[[Any], str]:
-    """Read one word out of a few."""
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Reads one word out of a few; the schema lists them."""
 
-    def read(value: Any) -> str:
-        if value not in choices:
-            raise Wrong("must be " + " or ".join(f'"{choice}"' for choice in choices))
+    choices: tuple[str, ...]
+
+    def __call__(self, value: Any) -> str:
+        """Read one of them."""
+        if value not in self.choices:
+            raise Wrong("must be " + " or ".join(f'"{choice}"' for choice in self.choices))
         return str(value)
 
-    return read
+
+def one_of(*choices: str) -> OneOf:
+    """Read one word out of a few."""
+    return OneOf(choices)

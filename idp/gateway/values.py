@@ -17,7 +17,7 @@ from idp.gateway.template import Template
 
 # gateway.toml speaks of the algorithms of RFC 9068 tokens; `none` and the HS family are not to be had.
 _ALGS: Final = frozenset({"ES256", "RS256", "EdDSA", "PS256"})
-METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 section 3.3
 _HIGHEST_PORT: Final = 65_535
 RESERVED: Final = "/.gatehouse"
@@ -120,8 +120,8 @@ def header_names(value: Any) -> tuple[str, ...]:
 def methods(value: Any) -> frozenset[str]:
     """Read a list of methods."""
     given = frozenset(t.words(value))
-    if not given <= METHODS:
-        raise t.Wrong("may hold " + ", ".join(sorted(METHODS)))
+    if not given <= _METHODS:
+        raise t.Wrong("may hold " + ", ".join(sorted(_METHODS)))
     return given
 
 

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
+from idp.gateway.policy import metadata
 from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
 from idp.gateway.template import Template
@@ -29,6 +30,11 @@ class Guarded:
         """Let an allowed request through, under a verified name."""
         self._gate.start()
         request = request_of(environ)
+        described = metadata.answer(self._gate.rules.documents, request.method, request.host, request.target)
+        if described is not None:
+            status, headers, body = _as_text(described)
+            start_response(f"{status} OK", headers)
+            return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
         request.seen = path_of(environ)
         decision = self._gate.decide(request)
         if decision.principal is None or decision.rule is None:
@@ -82,5 +88,9 @@ class Guard:
 
 
 def _text_answer(decision: Decision) -> tuple[int, list[tuple[str, str]], bytes]:
-    status, headers, body = decision.answer()
+    return _as_text(decision.answer())
+
+
+def _as_text(answer: metadata.Answer) -> tuple[int, list[tuple[str, str]], bytes]:
+    status, headers, body = answer
     return status, [(name.decode("ascii").title(), value.decode("ascii")) for name, value in headers], body

@@ -82,10 +82,14 @@ class Poll:
 
 
 def claims(
-    ended: Ended, *, jti: str, issuer: str, audience: str, issued_at: int, happened_at: int, reason: str
+    ended: Ended, *, jti: str, issuer: str, audience: str, issued_at: int, happened_at: float, reason: str
 ) -> dict[str, object]:
     """Write the claims of a security event token (RFC 8417 section 2.2). It has no `exp` and no `sub`."""
-    event: dict[str, object] = {"event_timestamp": happened_at, "reason_admin": {"en": reason}, "until": ended.until}
+    event: dict[str, object] = {
+        "event_timestamp": int(happened_at),
+        "reason_admin": {"en": reason},
+        "until": ended.until,
+    }
     if ended.not_before is not None:
         event["not_before"] = ended.not_before
     if ended.kind == "grants":
@@ -94,6 +98,7 @@ def claims(
         "iss": issuer,
         "jti": jti,
         "iat": issued_at,
+        "toe": happened_at,
         "aud": audience,
         "sub_id": _subject(ended, issuer),
         "events": {_type(reason): {**event, **CREDENTIALS.get(reason, {}), **CLAIMS.get(reason, {})}},

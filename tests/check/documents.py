@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from idp.gateway.policy import schema
 from tests.check import configuration, conformance, evidence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +19,7 @@ DOCUMENTS: Mapping[str, Callable[[Marks], str]] = {
     "docs/configuration.md": lambda _marks: configuration.render(),
     "docs/security-evidence.md": lambda marks: evidence.render(marks["attack"]),
     "docs/conformance.md": lambda marks: conformance.render(marks["spec"]),
+    "docs/gateway.schema.json": lambda _marks: schema.render(),
 }
 
 

@@ -34,6 +34,7 @@ class Stream:
         self.errors: dict[str, object] = {}
         self.active: bool | None = True  # what introspection says; None: it does not answer
         self.asked: list[str] = []
+        self.happened: float | None = None
         self._ids = count(1)
 
     def end(self, kind, *ids, not_before=None, until=None, reason="test") -> None:
@@ -75,7 +76,8 @@ class Stream:
     def _set(self, name: str) -> str:
         ended, reason = next((ended, reason) for event, ended, reason in self.events if event == name)
         now = int(self.wall())
+        happened = self.happened if self.happened is not None else now
         claims = security_event.claims(
-            ended, jti=name, issuer=ISSUER, audience=GATEWAY, issued_at=now, happened_at=now, reason=reason
+            ended, jti=name, issuer=ISSUER, audience=GATEWAY, issued_at=now, happened_at=happened, reason=reason
         )
         return sign({**claims, **self.changed}, self.key, typ=self.typ)

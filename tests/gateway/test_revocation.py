@@ -269,7 +269,7 @@ class TestRestarts:
 
     @pytest.mark.parametrize(
         "damage",
-        [b"", b"{}\n", b"\x00\n", b'{"format":1}\nx\n', "line", "other issuer"],
+        [b"", b"{}\n", b"\x00\n", b'{"format":1}\nx\n', "line", "kind", "shape", "other issuer"],
     )
     def test_a_damaged_file_means_a_new_stream_that_is_told_everything(self, start, stream, journal, token, damage):
         stream.end("token", "jti-1")
@@ -279,6 +279,10 @@ class TestRestarts:
         text = journal.read_bytes()
         if damage == "line":
             damage = text.replace(b'"until"', b'"until', 1) + b'{"heard_at": 1}\n'
+        elif damage == "kind":
+            damage = text.replace(b'"token"', b'"tokens"', 1)
+        elif damage == "shape":
+            damage = text.replace(b'"ids"', b'"id"', 1)
         elif damage == "other issuer":
             damage = text.replace(ISSUER.encode(), b"https://other.example")
         journal.write_bytes(damage)
@@ -336,6 +340,19 @@ class TestRestarts:
         again = start()
         again.poll()
         assert len(again.revoked) == 2
+
+    def test_a_disk_that_fills_while_the_file_is_written_anew_leaves_the_old_one(
+        self, start, stream, journal, monkeypatch, log
+    ):
+        stream.end("token", "jti-1")
+        start().poll()
+        before = journal.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr("idp.gateway.revocation.journal._write", _full)
+            start()
+        assert log.named("revocation.unkept")
+        assert journal.read_bytes() == before
+        assert len(start().revoked) == 1
 
     def test_a_folder_that_is_not_there_costs_the_file_alone(self, start, stream, token, tmp_path, log):
         stream.end("token", "jti-1")

@@ -20,6 +20,7 @@ hosts = ["127.0.0.1:{port}"]
 [issuers.main]
 issuer = "{issuer}"
 jwks = {{ refresh = "{refresh}", kid_cooldown = "{cooldown}", max_stale = "1h", snapshot = "{folder}/jwks.json" }}
+{more}
 
 [[routes]]
 id = "orders"
@@ -49,7 +50,9 @@ class Yes(BaseHTTPRequestHandler):
 class Gateway:
     """One gateway, one route, and the API behind it."""
 
-    def __init__(self, folder: Path, *, issuer: str, audience: str, refresh: str, cooldown: str) -> None:
+    def __init__(
+        self, folder: Path, *, issuer: str, audience: str, refresh: str = "5m", cooldown: str = "30s", more: str = ""
+    ) -> None:
         folder.mkdir(parents=True)
         self._api = ThreadingHTTPServer(("127.0.0.1", 0), Yes)
         threading.Thread(target=self._api.serve_forever, daemon=True).start()
@@ -64,6 +67,7 @@ class Gateway:
                 folder=folder,
                 audience=audience,
                 upstream=self._api.server_address[1],
+                more=more,
             )
         )
         self._log = folder / "gateway.log"

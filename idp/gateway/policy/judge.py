@@ -50,6 +50,10 @@ class Step:
     but_for_token: Check  # would it hold with another token of the same person?
     refusal: Refusal
 
+    def nodes(self) -> Iterator[tuple[int, Condition]]:
+        """Walk through the condition, each before its parts, with how deep it stands."""
+        return _walk(self.condition, 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -148,7 +152,7 @@ class Judge:
     def nodes(self) -> Iterator[tuple[int, Condition]]:
         """Walk through all conditions, each before its parts, with how deep it stands."""
         for step in self.steps:
-            yield from _walk(step.condition, 0)
+            yield from step.nodes()
 
 
 def _walk(condition: Condition, depth: int) -> Iterator[tuple[int, Condition]]:

@@ -25,6 +25,7 @@ def settle(rule: OnStale, introspector: Introspector, token: bytes) -> bool:
         return known
     if not introspector.away:
         raise InDoubt(Question(introspector, token))
+    introspector.probe(token)
     if rule.otherwise == "deny":
         raise InDoubt
     return True

@@ -22,7 +22,7 @@ from idp.gateway.fetch import Fetch, FetchError
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
 from idp.gateway.principal import Principal
-from idp.gateway.revocation import doubt
+from idp.gateway.revocation import doubt, introspect
 from idp.gateway.revocation.introspect import Introspector, Post
 from idp.gateway.revocation.journal import Journal
 from idp.gateway.revocation.revoked import Revoked
@@ -78,13 +78,12 @@ class Feed:
         self._log = log
         self._fetch = fetch
         self._wall, self._monotonic = wall, monotonic
-        make = post or (lambda: Caller(config.jwks.ca_file))
-        self._caller = make()
+        self._caller: Post = post() if post is not None else Caller(config.jwks.ca_file)
         self.introspector = Introspector(
             credentials,
             issuer=config.issuer,
             address=lambda: self._address("introspection_endpoint"),
-            post=make,
+            post=post or (lambda: Caller(config.jwks.ca_file, seconds=introspect.SECONDS)),
             wall=wall,
             monotonic=monotonic,
         )
@@ -144,7 +143,7 @@ class Feed:
         if self._errors:
             question["setErrs"] = self._errors
         now = self._wall()
-        address = self._address("events_endpoint")
+        address = self._address("events_endpoint", again=True)
         headers = {"Content-Type": "application/json", **self._credentials.bearer(address, now)}
         said = self._caller.post(f"{address}?stream={self._stream}", json.dumps(question).encode(), headers)
         answer = self._read(loads(said))
@@ -218,17 +217,20 @@ class Feed:
         found = verify(token, snapshot.keys, typ=frozenset({SET_TYP}), algs=self._config.algs)
         if found.claims.get("jti") != jti:
             raise JoseError("jti is another")
-        for event in found.claims.get("events", {}).values():  # type: ignore[attr-defined]  # read() checks it
-            happened = event.get("event_timestamp") if isinstance(event, dict) else None
-            if isinstance(happened, int):
-                self.delay = self._wall() - happened
-        return read(found.claims, issuer=self._config.issuer, audience=self._credentials.client_id)
+        ended = read(found.claims, issuer=self._config.issuer, audience=self._credentials.client_id)
+        happened = found.claims.get("toe")  # RFC 8417 section 2.2
+        if isinstance(happened, int | float):
+            self.delay = self._wall() - happened
+        return ended
 
-    def _address(self, member: str) -> str:
-        """Find an address of the provider: as configured, or in a document of this very issuer."""
+    def _address(self, member: str, *, again: bool = False) -> str:
+        """Find an address of the provider: as configured, or in a document of this very issuer.
+
+        It is looked for again when something is wrong: the address itself may be what has changed.
+        """
         if member == "events_endpoint" and self._settings.events is not None:
             return self._settings.events
-        if not self._addresses:
+        if not self._addresses or (again and self.failing):
             issuer = self._config.issuer
             found = loads(self._fetch(issuer.rstrip("/") + _DISCOVERY, None).body or b"")
             if found.get("issuer") != issuer:
@@ -268,7 +270,6 @@ class Feed:
             self._log.event("revocation.silence", issuer=self._config.name, reason=reason)
         self.failing = True
         self._failures += 1
-        self._addresses = {}
 
     def _pause(self) -> float:
         grown = self._settings.poll * 2 ** min(self._failures, 8) if self.failing else self._settings.poll

@@ -1,7 +1,7 @@
 """Asking about one token when the provider has said nothing for too long (RFC 7662).
 
-Answers are remembered for seconds, and so is that nobody answers: a provider that hangs costs one request its wait,
-not every one.
+Answers are remembered for seconds. That nobody answers is remembered until somebody does: a provider that hangs
+costs the first request its wait; from then on one question every few seconds finds out, and no request waits for it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from threading import Lock, local
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
-from idp.gateway.call import Caller
 from idp.gateway.client import Credentials
 from idp.gateway.fetch import FetchError
 from idp.jose.strict import JoseError, loads
 
+SECONDS: Final = 1.0  # for one answer: a request waits for it
 _REMEMBERED: Final = 5.0
-_AWAY: Final = 5.0
+_PROBE_EVERY: Final = 5.0
 _MOST: Final = 8_192
 _AT_ONCE: Final = 4
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -43,8 +43,8 @@ class Question:
         self._introspector = introspector
         self._token = token
 
-    def ask(self) -> Future[None] | None:
-        """Ask, unless somebody is asking the same already: then wait with them."""
+    def ask(self) -> Future[None]:
+        """Ask; if somebody is asking the same already, wait with them."""
         return self._introspector.ask(self._token)
 
 
@@ -57,10 +57,11 @@ class Introspector:
         *,
         issuer: str,
         address: Callable[[], str],
-        post: Callable[[], Post] = Caller,
+        post: Callable[[], Post],
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.away = False  # the last question had no answer
         self._credentials = credentials
         self._issuer = issuer
         self._address = address
@@ -69,7 +70,7 @@ class Introspector:
         self._monotonic = monotonic
         self._answers: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()
         self._asking: dict[bytes, Future[None]] = {}
-        self._away_until = float("-inf")
+        self._probed = float("-inf")
         self._turn = Lock()
         self._callers = local()
         self._pool: ThreadPoolExecutor | None = None
@@ -79,20 +80,23 @@ class Introspector:
         held = self._answers.get(sha256(token).digest())
         return held[1] if held is not None and self._monotonic() < held[0] else None
 
-    @property
-    def away(self) -> bool:
-        """Tell whether nobody answered a moment ago."""
-        return self._monotonic() < self._away_until
-
-    def ask(self, token: bytes) -> Future[None]:
-        """Ask in another thread; the answer is then `known`, or the endpoint `away`."""
+    def ask(self, token: bytes, *, probing: bool = False) -> Future[None]:
+        """Ask in another thread; then the answer is `known`, or the endpoint `away`."""
         key = sha256(token).digest()
         with self._turn:
-            if key in self._asking:
-                return self._asking[key]
-            self._pool = self._pool or ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="introspect")
-            asked = self._asking[key] = self._pool.submit(self._answer, key, token)
-            return asked
+            asking = self._asking.get(key)
+            if asking is None:
+                self._pool = self._pool or ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="introspect")
+                asking = self._asking[key] = self._pool.submit(self._answer, key, token, probing)
+            return asking
+
+    def probe(self, token: bytes) -> None:
+        """Find out, now and then, whether somebody answers again. Nobody waits."""
+        with self._turn:
+            if self._monotonic() - self._probed < _PROBE_EVERY:
+                return
+            self._probed = self._monotonic()
+        self.ask(token, probing=True)
 
     def stop(self) -> None:
         """End the threads."""
@@ -100,17 +104,22 @@ class Introspector:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def _answer(self, key: bytes, token: bytes) -> None:
+    def _answer(self, key: bytes, token: bytes, probing: bool) -> None:  # noqa: FBT001 - handed to a pool
         try:
+            if self.away and not probing:
+                return  # asked before it was known that nobody answers: others need not wait for that too
             active = self._introspect(token)
         except (FetchError, JoseError):
-            self._away_until = self._monotonic() + _AWAY
+            self._probed = self._monotonic()
+            self.away = True
         else:
+            self.away = False
             self._answers[key] = (self._monotonic() + _REMEMBERED, active)
             while len(self._answers) > _MOST:
                 self._answers.popitem(last=False)
         finally:
-            self._asking.pop(key, None)
+            with self._turn:  # whoever asks has written the question down by now
+                self._asking.pop(key, None)
 
     def _introspect(self, token: bytes) -> bool:
         headers, fields = self._credentials.once(self._issuer, self._wall())

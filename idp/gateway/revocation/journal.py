@@ -53,18 +53,18 @@ class Journal:
         if kept is not None:
             self._stream = kept.stream
         revoked.forget(now)
-        self._rewrite(revoked, None if kept is None else kept.heard_at)
+        self._rewrite(self._path, revoked, None if kept is None else kept.heard_at)
         return kept or Kept(stream=self._stream, heard_at=None)
 
     def append(self, ended: Iterable[Ended], revoked: Revoked, *, heard_at: float | None) -> None:
         """Keep what is new. When it returns it is on the disk."""
-        if self._handle is None:
+        if self._handle is None or self._path is None:
             return
         lines = [_line(each) for each in ended]
         if heard_at is not None:
             lines.append(json.dumps({"heard_at": heard_at}))
         if self._lines + len(lines) > _SLACK + _TIMES * len(revoked):
-            self._rewrite(revoked, heard_at)
+            self._rewrite(self._path, revoked, heard_at)
             return
         _write(self._handle, "".join(line + "\n" for line in lines))
         self._lines += len(lines)
@@ -103,19 +103,18 @@ class Journal:
         heard = [entry["heard_at"] for entry in entries if isinstance(entry.get("heard_at"), int | float)]
         return Kept(stream=stream, heard_at=float(str(heard[-1])) if heard else None)
 
-    def _rewrite(self, revoked: Revoked, heard_at: float | None) -> None:
+    def _rewrite(self, path: Path, revoked: Revoked, heard_at: float | None) -> None:
         """Write the set beside the old file and swap, so that a crash leaves one or the other."""
-        if self._path is None:
-            return
         lines = [json.dumps({**self._about, "stream": self._stream}), *(_line(each) for each in revoked.entries())]
         if heard_at is not None:
             lines.append(json.dumps({"heard_at": heard_at}))
-        part = self._path.with_name(self._path.name + ".part")
+        part = path.with_name(path.name + ".part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         handle = os.open(part, flags, 0o600)
         try:
             _write(handle, "".join(line + "\n" for line in lines))
-            part.replace(self._path)
+            part.replace(path)
+            _settle(path.parent)
         except OSError:
             os.close(handle)
             raise
@@ -129,6 +128,15 @@ def _write(handle: int, text: str) -> None:
     while data:
         data = data[os.write(handle, data) :]
     os.fsync(handle)
+
+
+def _settle(folder: Path) -> None:
+    """Let the folder, too, survive the power: what is added from now on is added to the new file."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _line(ended: Ended) -> str:

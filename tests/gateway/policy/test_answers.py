@@ -125,6 +125,7 @@ def test_nobody_signs_in_again_for_what_would_be_refused_anyway():
         ("192.0.2.1", ["::10.1.2.3"], 403),
         ("192.0.2.1", ["fe80::1%10.1.2.3"], 403),
         ("192.0.2.1", [], 403),  # then the proxy itself is the client
+        ("192.0.2.1", ["192.0.2.7, 192.0.2.8"], 403),  # and here the first of the proxies
         ("", [], 403),  # a unix socket has no address
         ("", ["10.1.2.3"], 200),
         ("192.0.2.1", ["10.1.2.3," + "192.0.2.7," * 70 + "192.0.2.7"], 403),
@@ -134,6 +135,15 @@ def test_address_rules_see_the_rightmost_address_that_is_not_trusted(peer, forwa
     ground = Ground(file(route('when = [{ ip_in = ["10.0.0.0/8"] }]'), top='trusted_proxies = ["192.0.2.0/24"]'))
     ask = Ask(path="/users/alice", peer=peer, forwarded=forwarded, now=NOW)
     assert ground.ask(ask).status == status
+
+
+@pytest.mark.attack("GW12")
+def test_addresses_of_strangers_fill_no_memory(monkeypatch):
+    monkeypatch.setattr("idp.gateway.client_address._REMEMBERED", 1)
+    ground = Ground(file(route('when = [{ ip_in = ["10.0.0.0/8"] }]')))
+    for number in range(3):
+        assert ground.ask(Ask(path="/users/alice", peer=f"10.0.0.{number}", now=NOW)).allowed
+    assert len(ground.gate.rules.addresses._known) == 1
 
 
 @pytest.mark.attack("GW12")

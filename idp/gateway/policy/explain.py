@@ -1,0 +1,107 @@
+"""Why a request was let through or refused: every rule that was looked at, passed or failed, in words.
+
+The decision log holds no token, so a past decision is explained from the marks that were made then and the words of
+the file as it is now; whether that is still the same file is said too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from idp.gateway.config import Config, Route
+from idp.gateway.policy import words
+from idp.gateway.policy.judge import Judge
+
+Mark = Literal["passed", "FAILED", "not looked at", "note"]
+_ALLOWED: Final = 200
+
+# What ended a decision before any policy was looked at; whatever is not here is said by the verifier in its own words.
+_EARLY: Final = {
+    "no_route": "no route is for this host and path, and what no route names is denied",
+    "method": "the path has routes, none of them for this method",
+    "bad_host": "the host is missing, malformed or unknown to this gateway",
+    "bad_target": "the target has more than one reading",
+    "two_credentials": "more than one credential was sent",
+    "method_override": "a header asks for another method than the request line",
+    "no_credential": "no bearer token was sent",
+    "audience": "the token is for another audience",
+    "no_keys": "the keys of the issuer could not be had, so no token could be checked",
+    "fault": "the gateway itself was at fault; its log has an event of that moment",
+    "revoked": "the token, its session, its client or its person has been revoked",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One thing that was looked at."""
+
+    mark: Mark
+    text: str
+    depth: int = 0
+
+    def __str__(self) -> str:
+        return f"  {'' if self.mark == 'note' else self.mark:13} {'   ' * self.depth}{self.text}"
+
+
+def explain(config: Config, line: Mapping[str, Any]) -> tuple[str, tuple[Point, ...]]:
+    """Explain a line of the decision log: one sentence, and what was looked at."""
+    return _headline(line), tuple(_points(config, line))
+
+
+def _headline(line: Mapping[str, Any]) -> str:
+    asked = f"{line.get('method')} {line.get('host')}{line.get('path') or line.get('raw_path')}"
+    status = line.get("status")
+    if status != _ALLOWED:
+        return f"{asked} was refused with {status}: {_why(line)}"
+    if "shadow" in line:
+        return f"{asked} was let through, because its route is in shadow mode"
+    return f"{asked} was let through"
+
+
+def _why(line: Mapping[str, Any]) -> str:
+    if line.get("rule"):
+        return f"{line['rule']} did not hold"
+    why = str(line.get("why"))
+    return _EARLY.get(why, why)
+
+
+def _points(config: Config, line: Mapping[str, Any]) -> Iterator[Point]:
+    name = line.get("route")
+    if name is None:
+        yield Point(mark="FAILED", text=_why(line))
+        return
+    route = next((route for route in config.routes if route.id == name), None)
+    if route is None:
+        yield Point(mark="note", text=f'the file has no route "{name}" any more')
+        return
+    if line.get("policy", "") not in {config.digest, ""}:
+        yield Point(mark="note", text="the file has changed since; these are the words of today's")
+    yield Point(mark="passed", text=f'the request belongs to route "{name}": {words.where(route)}')
+    decided = line.get("status") == _ALLOWED or bool(line.get("rule"))
+    if not decided:
+        yield Point(mark="FAILED", text=_why(line))
+    else:
+        yield Point(mark="passed", text=f"the token is sound and for {route.audience}")
+    if line.get("token"):
+        yield Point(mark="note", text=f"the token has {line['token']}")
+    if line.get("client_ip"):
+        yield Point(mark="note", text=f"the client's address was {line['client_ip']}")
+    yield from _policy(route, line, decided=decided)
+
+
+def _policy(route: Route, line: Mapping[str, Any], *, decided: bool) -> Iterator[Point]:
+    steps = Judge(route.require, route.when, route.review, template=route.path).steps
+    nodes = [(depth, condition, step.label) for step in steps for depth, condition in step.nodes()]
+    marks = line.get("trace")
+    if not isinstance(marks, str) or len(marks) != len(nodes):
+        # Nothing failed, or the policy was never asked; then the parts of a condition were not told apart either.
+        passed: Mark = "passed" if decided and not marks else "not looked at"
+        for depth, condition, label in nodes:
+            if depth == 0:
+                yield Point(mark=passed, text=f"{label}: {words.sentence(condition)}")
+        return
+    for (depth, condition, label), mark in zip(nodes, marks, strict=True):
+        text = words.phrase(condition) if depth else f"{label}: {words.phrase(condition)}"
+        yield Point(mark="passed" if mark == "+" else "FAILED", text=text, depth=depth)
