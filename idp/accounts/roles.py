@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from idp.clients.client import Client
-from idp.store import account as accounts
-from idp.store import policy, role, totp
+from idp.store import policy, role
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -55,17 +54,6 @@ def second_factor(
     if account.must_enrol or SecondFactor.REQUIRED.value in said:
         return SecondFactor.REQUIRED
     return SecondFactor.OFF if SecondFactor.OFF.value in said else SecondFactor.OPTIONAL
-
-
-def mfa_required(
-    tx: Session, account_id: str, client: Client, audiences: Iterable[str], *, default: str = "optional"
-) -> bool:
-    """Say whether this person must show a second factor here: by policy, or because "optional" met one who has it."""
-    account = accounts.find(tx, account_id)
-    if account is None:
-        return True
-    wanted = second_factor(tx, account, client, audiences, default)
-    return wanted is SecondFactor.REQUIRED or (wanted is SecondFactor.OPTIONAL and bool(totp.confirmed(tx, account_id)))
 
 
 def _entitlements(held: Sequence[role.Held]) -> Entitlements:

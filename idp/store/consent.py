@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ForeignKey, UniqueConstraint, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import upsert
 from idp.store.ids import new_id
 from idp.store.types import Base, ScopeMap
 
@@ -42,14 +43,14 @@ def remembered(tx: Session, account_id: str, client_id: str) -> ScopeMap:
 
 def allow(tx: Session, account_id: str, client_id: str, scopes: ScopeMap, now: dt.datetime) -> None:
     """Add to what is allowed; after a revocation it starts anew."""
-    matching = (Consent.account_id == account_id, Consent.client_id == client_id)
-    held = tx.scalars(select(Consent).where(*matching).with_for_update()).one_or_none()
-    if held is None:
-        row = Consent(id=new_id(), account_id=account_id, client_id=client_id, scopes=scopes)
-        row.granted_at = row.updated_at = now
-        tx.add(row)
-        tx.flush()
+    row = {"id": new_id(), "account_id": account_id, "client_id": client_id, "scopes": scopes}
+    first = upsert.insert(tx, Consent).values(row | {"granted_at": now, "updated_at": now})
+    # Of two first ones at once the second waits here, and adds to the other.
+    alone = first.on_conflict_do_nothing(index_elements=["account_id", "client_id"]).returning(Consent.id)
+    if tx.scalar(alone) is not None:
         return
+    matching = (Consent.account_id == account_id, Consent.client_id == client_id)
+    held = tx.scalars(select(Consent).where(*matching).with_for_update()).one()
     before = {} if held.revoked_at else held.scopes
     audiences = before.keys() | scopes.keys()
     held.scopes = {name: sorted({*before.get(name, ()), *scopes.get(name, ())}) for name in audiences}

@@ -41,14 +41,15 @@ def prune(db: Database, now: dt.datetime, *, stop: int) -> dict[str, int]:
 
 def rules(now: dt.datetime, *, stop: int) -> tuple[Rule, ...]:
     """Say what is long over. A day is kept beyond the end, so that people can still be told what happened."""
-    day = now - DAY
+    day, hour = now - DAY, now - HOUR
     over = or_(BrowserSession.ended_at < day, BrowserSession.expires_at < day, BrowserSession.idle_expires_at < day)
     return (
         # An hour more than any leeway: an id is forgotten only when its assertion is dead everywhere.
-        (UsedJti, UsedJti.key, UsedJti.expires_at < now - HOUR),
-        (RevokedToken, RevokedToken.jti, RevokedToken.expires_at < now - HOUR),
-        (ReferenceToken, ReferenceToken.token_hash, ReferenceToken.expires_at < now - HOUR),
-        (Signin, Signin.id, Signin.expires_at < day),
+        (UsedJti, UsedJti.key, UsedJti.expires_at < hour),
+        (RevokedToken, RevokedToken.jti, RevokedToken.expires_at < hour),
+        (ReferenceToken, ReferenceToken.token_hash, ReferenceToken.expires_at < hour),
+        # Anybody can begin a sign-in: those that nobody went on with take no room for a day.
+        (Signin, Signin.id, or_(Signin.expires_at < day, and_(Signin.account_id.is_(None), Signin.expires_at < hour))),
         (Code, Code.id, Code.expires_at < day),
         # Used ones stay while they could be replayed: they are how a stolen family is noticed.
         (RefreshToken, RefreshToken.id, RefreshToken.idle_expires_at < day),

@@ -31,11 +31,6 @@ def init_app(app: Flask) -> None:
     app.before_request(_check)
 
 
-def require() -> None:
-    """Refuse the present request unless it carries the token: for forms on an exempt path."""
-    _protection.protect()
-
-
 def _check() -> None:
     environ = request.environ
     if environ["REQUEST_METHOD"] in _SAFE or environ.get("PATH_INFO") in EXEMPT:

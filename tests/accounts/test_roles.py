@@ -97,9 +97,3 @@ def test_a_role_at_another_api_demands_nothing_here(db: Database, person: Accoun
         reader.mfa = "required"
         tx.flush()
         assert policy(tx, person) is SecondFactor.OPTIONAL
-
-
-def test_optional_meets_a_person_without_a_factor(db: Database, person: Account) -> None:
-    with db.read() as tx:
-        assert not roles.mfa_required(tx, person.id, CLIENT, [ORDERS])
-        assert roles.mfa_required(tx, "nobody", CLIENT, [ORDERS])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,6 +101,15 @@ class Provider:
         )
         assert ended.returncode == 0, f"idp {' '.join(words)}: {ended.stdout}{ended.stderr}"
         return json.loads(ended.stdout)
+
+    def kill(self) -> None:
+        """End the server and its workers at once, as when the machine goes away."""
+        assert self.program is not None
+        workers = self.workers()
+        self.program.kill()
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
     def stop(self) -> None:
         """End the server and let go of the database."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import event
@@ -178,3 +180,18 @@ def test_a_device_is_known_for_its_account_only(db, person, now):
         device.rotate(tx, b"cookie", b"new")
         assert not device.known(tx, b"cookie", person.account_id)
         assert device.known(tx, b"new", person.account_id)
+
+
+def test_two_first_consents_at_once_are_added_up(db, person, now):
+    def allow_too():
+        with db.write() as tx:
+            consent.allow(tx, person.account_id, "web-app", {"https://id.example": ["email"]}, now)
+
+    with ThreadPoolExecutor() as pool:
+        with db.write() as tx:
+            consent.allow(tx, person.account_id, "web-app", {"https://id.example": ["openid"]}, now)
+            second = pool.submit(allow_too)
+            time.sleep(0.3)  # it has found nothing yet, and waits for us
+        second.result(10)
+    with db.read() as tx:
+        assert set(consent.remembered(tx, person.account_id, "web-app")["https://id.example"]) == {"openid", "email"}

@@ -51,6 +51,20 @@ def test_nothing_of_today_is_deleted(db, person, now):
     assert set(pruning.prune(db, now + dt.timedelta(minutes=50), stop=100).values()) == {0}
 
 
+@pytest.mark.attack("AZ39")
+def test_requests_that_nobody_went_on_with_are_forgotten_first(db, person, now):
+    """Anybody can begin a sign-in: with a day of them, anybody could fill the disk."""
+    with db.write() as tx:
+        begun = [
+            signin.create(tx, flow_hash=b"f", client_id="web-app", request={}, now=now, expires_at=now).id
+            for _ in range(2)
+        ]
+        signin.change(tx, begun[1], now - dt.timedelta(seconds=1), account_id=person.account_id)
+    pruning.prune(db, now + dt.timedelta(minutes=61), stop=100)
+    with db.read() as tx:
+        assert [signin.find_elsewhere(tx, each) is not None for each in begun] == [False, True]
+
+
 def test_what_is_over_goes_and_what_still_lives_stays(db, person, now):
     with db.write() as tx:
         _fill(tx, person, now)
