@@ -38,7 +38,9 @@ class Program:
         self.log = log
         self._ends_with = ends_with
         # A test run that is killed takes its servers along.
-        guarded = ["setpriv", "--pdeathsig", ends_with.name.removeprefix("SIG"), *map(str, argv)]
+        # Shells start background jobs deaf to SIGINT, and everything below them inherits it.
+        hearing = ["env", "--default-signal=INT"]
+        guarded = [*hearing, "setpriv", "--pdeathsig", ends_with.name.removeprefix("SIG"), *map(str, argv)]
         identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
