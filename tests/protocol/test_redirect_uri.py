@@ -164,5 +164,5 @@ def test_names_the_place_for_a_person(uri: str, host: str) -> None:
     ("uri", "proves"),
     [("https://app.example/cb", True), ("http://127.0.0.1/cb", False), ("com.example.app:/cb", False)],
 )
-def test_only_an_https_address_proves_who_listens_there(uri: str, proves: bool) -> None:
+def test_only_an_https_address_proves_who_listens_there(uri: str, *, proves: bool) -> None:
     assert redirect_uri.proves_identity(uri) is proves
