@@ -113,6 +113,10 @@ class SigningKey:
         return _MODELS[self.alg].sign(signing_input, self._key)
 
 
+# RFC 7518 section 3.4 for P-256, RFC 8032 section 5.1.6 for Ed25519: two numbers of 32 octets each.
+_ELLIPTIC_OCTETS = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VerifyingKey:
     """A public key and the algorithms it may be used with."""
@@ -120,6 +124,7 @@ class VerifyingKey:
     kid: str | None
     algs: frozenset[str]
     _key: Any = field(repr=False)
+    _octets: int = field(repr=False)
 
     @classmethod
     def from_jwk(cls, jwk: Mapping[str, object]) -> Self:
@@ -141,15 +146,18 @@ class VerifyingKey:
             raise JoseError("key does not fit its alg")
         members = {name: jwk[name] for name in ("kty", *REQUIRED[kind])}
         try:  # the binding checks that the point is on the curve
-            return cls(kid=kid, algs=algs, _key=_CLASSES[kind].import_key(members))
+            key = _CLASSES[kind].import_key(members)
         except _UNREADABLE:
             raise JoseError("key cannot be read") from None
+        octets = (key.public_key.key_size + 7) // 8 if kind == "RSA" else _ELLIPTIC_OCTETS
+        return cls(kid=kid, algs=algs, _key=key, _octets=octets)
 
     def verify(self, alg: str, signing_input: bytes, signature: bytes) -> bool:
         """Tell whether the signature is this key's (RFC 7515 section 5.2)."""
         if alg not in self.algs:
             raise JoseError("key is for another alg")
-        return _MODELS[alg].verify(signing_input, signature, self._key)
+        # RFC 8017 section 8.1.2: as long as the modulus. OpenSSL takes a PSS signature without its leading zero.
+        return len(signature) == self._octets and _MODELS[alg].verify(signing_input, signature, self._key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -124,7 +124,9 @@ def mortal(request: pytest.FixtureRequest, box: Path, tmp_path: Path) -> Iterato
     cluster = None if kind == "SQLite" else Cluster(box / f"durable-{uuid.uuid4().hex}", durable=True)
     url = None if cluster is None else cluster.create("mortal")
     try:
-        with Provider(tmp_path / "provider", database_url=url, server=server, workers=WORKERS) as provider:
+        # A grace longer than the longest outage here, so that what is lost is lost by a death and not by a wait.
+        chosen = {"server": server, "workers": WORKERS, "refresh_grace": "60s"}
+        with Provider(tmp_path / "provider", database_url=url, **chosen) as provider:
             yield provider
     finally:
         if cluster is not None:

@@ -164,6 +164,16 @@ def test_refuses_other_shapes_of_a_good_rsa_signature(workshop: Workshop, own: K
 
 
 @pytest.mark.attack("JO19")
+@pytest.mark.spec("RFC 8017 section 8.1.2")
+def test_refuses_a_signature_whose_leading_zero_was_cut_off(workshop: Workshop, own: KeySet) -> None:
+    good = next(
+        made for made in iter(lambda: workshop.signature("PS256", unsigned("PS256").encode()), None) if not made[0]
+    )
+    assert not refuses(own, "PS256", good)
+    assert refuses(own, "PS256", good[1:])
+
+
+@pytest.mark.attack("JO19")
 @pytest.mark.attack("JO20")
 def test_refuses_pss_under_the_name_of_pkcs1_and_other_salts(workshop: Workshop, own: KeySet) -> None:
     def pss(alg: str, salt: int, digest: hashes.HashAlgorithm) -> bytes:

@@ -157,3 +157,12 @@ def test_leaves_a_uri_alone_when_there_is_nothing_to_add() -> None:
 @pytest.mark.parametrize(("uri", "host"), [(WEB, "app.example"), ("com.example.app:/cb", "com.example.app:")])
 def test_names_the_place_for_a_person(uri: str, host: str) -> None:
     assert redirect_uri.host(uri) == host
+
+
+@pytest.mark.spec("RFC 8252 section 8.6")
+@pytest.mark.parametrize(
+    ("uri", "proves"),
+    [("https://app.example/cb", True), ("http://127.0.0.1/cb", False), ("com.example.app:/cb", False)],
+)
+def test_only_an_https_address_proves_who_listens_there(uri: str, *, proves: bool) -> None:
+    assert redirect_uri.proves_identity(uri) is proves
