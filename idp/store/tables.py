@@ -9,6 +9,7 @@ from idp.store.client import Client, ClientScope
 from idp.store.code import Code
 from idp.store.consent import Consent
 from idp.store.counter import Counter
+from idp.store.declared import Declared
 from idp.store.device import Device
 from idp.store.event import Event, Stream, Waiting
 from idp.store.exchange_policy import ExchangePolicy
@@ -41,6 +42,7 @@ __all__ = [
     "Code",
     "Consent",
     "Counter",
+    "Declared",
     "Device",
     "Event",
     "ExchangePolicy",
