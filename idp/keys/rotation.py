@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from idp.audit.log import AuditLog
@@ -25,6 +25,8 @@ from idp.store.sealed import Sealer
 TABLE, COLUMN = "signing_key", "private_sealed"
 _LOCK = "signing-keys"
 _ATTEMPTS = 5
+
+Signers = Callable[[str], SigningKey]
 
 
 class NoSigningKey(Exception):
@@ -63,10 +65,19 @@ class Keyring:
 
     def signing(self, alg: str, now: dt.datetime) -> SigningKey:
         """Give the key that signs now."""
-        row = self._current(now).signer(alg, now)
-        if row is None:
-            raise NoSigningKey("signing_algs: this algorithm has no key")
-        return self._opened.get(row.id) or self._open(row)
+        return self.signers(now)(alg)
+
+    def signers(self, now: dt.datetime) -> Signers:
+        """Look once; what is returned names keys without the store, so a transaction may ask it."""
+        seen = self._current(now)
+
+        def signing(alg: str) -> SigningKey:
+            row = seen.signer(alg, now)
+            if row is None:
+                raise NoSigningKey("signing_algs: this algorithm has no key")
+            return self._opened.get(row.id) or self._open(row)
+
+        return signing
 
     def public(self, now: dt.datetime) -> list[dict[str, object]]:
         """Give the published JWKs (RFC 7517 section 4)."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from idp.clients.client import Client
     from idp.endpoints.token.mint import Award
+    from idp.keys.rotation import Signers
     from idp.store.database import Session
     from idp.web.server import AuthorizationServer, TokenCall
 
@@ -42,6 +43,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
         self.held = services()
         self.now = self.held.clock()
         self.caller: Client
+        self.signers: Signers
         self.grant_id: str | None = None  # known as soon as authorize() has found it
         self.alarm: str | None = None  # the event of a refusal that means theft
 
@@ -53,8 +55,10 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
 
     def create_token_response(self) -> tuple[int, dict[str, object], Any]:
         """Phases 4 to 6. Signing comes after the commit: nobody waits for the database while RSA is at work."""
+        # Looked up before: whoever finds only after the commit that nothing can sign has spent the code for nothing.
+        self.signers = self.held.keyring.signers(self.now)
         award = self.settle()
-        body = mint.tokens(award, self.held, self.now)
+        body = mint.tokens(award, self.signers, self.held, self.now)
         metrics.issued(self.GRANT_TYPE)
         return 200, body, ()
 
@@ -71,6 +75,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
                 raise
             said = {"audience": award.api.audience, "scope": " ".join(award.scopes), **award.recorded}
             self._record(tx, self.EVENT, said, account_id=award.account_id)
+            mint.require_keys(award, self.signers)
             return mint.kept(tx, award, self.held, self.now)
 
     def authorize(self, tx: Session) -> Award:

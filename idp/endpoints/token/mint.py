@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from idp.clients.client import Api, Client
+    from idp.keys.rotation import Signers
     from idp.store.database import Session
     from idp.store.grant import Grant
     from idp.web.services import Services
@@ -60,13 +61,24 @@ class Award:
         return self.subject if self.grant is not None or "grant_id" in self.claims else None
 
 
-def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
+def require_keys(award: Award, signers: Signers) -> None:
+    """Fail while all can still be undone, should an algorithm that these tokens need have lost its key."""
+    for alg in _algs(award):
+        signers(alg)
+
+
+def _algs(award: Award) -> tuple[str, ...]:
+    identity = () if award.id_token is None or award.grant is None else (award.client.id_token_alg,)
+    return identity if award.client.access_token_format == REFERENCE else (award.api.signing_alg, *identity)
+
+
+def tokens(award: Award, signers: Signers, held: Services, now: datetime) -> dict[str, object]:
     """Return the body of a token response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3)."""
     issued = int(now.timestamp())
     lifetime = _end(award, issued) - issued
     # RFC 6749 section 5.1: required when it differs from what was asked; always there, so nobody needs to guess.
     scope = " ".join(award.scopes)
-    access_token = award.reference or _signed(award, held, now)
+    access_token = award.reference or _signed(award, signers, held, now)
     body: dict[str, object] = {
         "access_token": access_token,
         "token_type": BEARER,
@@ -78,7 +90,7 @@ def tokens(award: Award, held: Services, now: datetime) -> dict[str, object]:
     if award.refresh_token is not None:
         body["refresh_token"] = award.refresh_token
     if award.id_token is not None and award.grant is not None:
-        body["id_token"] = _id_token(award, award.grant, award.id_token, access_token, held, now)
+        body["id_token"] = _id_token(award, award.grant, award.id_token, access_token, signers, held, now)
     return body
 
 
@@ -102,9 +114,9 @@ def _end(award: Award, issued: int) -> int:
     return issued + int(award.api.token_lifetime.total_seconds()) if award.expires_at is None else award.expires_at
 
 
-def _signed(award: Award, held: Services, now: datetime) -> str:
+def _signed(award: Award, signers: Signers, held: Services, now: datetime) -> str:
     claims = _access_claims(award, held, now)
-    return sign(claims, held.keyring.signing(award.api.signing_alg, now), typ=ACCESS_TOKEN_TYP)
+    return sign(claims, signers(award.api.signing_alg), typ=ACCESS_TOKEN_TYP)
 
 
 def _access_claims(award: Award, held: Services, now: datetime) -> dict[str, object]:
@@ -129,7 +141,7 @@ def _access_claims(award: Award, held: Services, now: datetime) -> dict[str, obj
 
 
 def _id_token(  # noqa: PLR0917 - each is a fact of its own
-    award: Award, grant: Grant, facts: IdToken, access_token: str, held: Services, now: datetime
+    award: Award, grant: Grant, facts: IdToken, access_token: str, signers: Signers, held: Services, now: datetime
 ) -> str:
     """OpenID Connect Core section 2. People's claims only where asked for by name (section 5.5)."""
     alg = award.client.id_token_alg
@@ -146,7 +158,7 @@ def _id_token(  # noqa: PLR0917 - each is a fact of its own
     }
     if facts.nonce is not None:
         claims["nonce"] = facts.nonce
-    return sign(claims, held.keyring.signing(alg, now), typ=ID_TOKEN_TYP)
+    return sign(claims, signers(alg), typ=ID_TOKEN_TYP)
 
 
 def _authentication(grant: Grant) -> dict[str, object]:
