@@ -65,7 +65,7 @@ def check_times(
 ) -> None:
     """Refuse what has ended, has not begun, or was issued in the future (RFC 7519 section 4.1)."""
     leeway = min(leeway, _MAX_LEEWAY)
-    exp, nbf, iat = (_date(claims, name) for name in ("exp", "nbf", "iat"))
+    exp, nbf, iat = (date(claims, name) for name in ("exp", "nbf", "iat"))
     if exp is None and require_exp:
         raise JoseError("exp is absent")
     if exp is not None and now >= exp + leeway:
@@ -108,7 +108,7 @@ def check_issuer(claims: Mapping[str, object], issuer: str) -> None:
         raise JoseError("iss is another")
 
 
-def _date(claims: Mapping[str, object], name: str) -> float | None:
+def date(claims: Mapping[str, object], name: str) -> float | None:
     """Read a NumericDate: a finite number of seconds, never text and never a bool (RFC 7519 section 2)."""
     if name not in claims:
         return None
