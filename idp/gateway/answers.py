@@ -96,6 +96,13 @@ IN_DOUBT: Final = Refusal(
     text="whether the access token was revoked cannot be known at the moment",
     headers=((b"retry-after", b"5"),),
 )
+LATE: Final = Refusal(
+    status=503,
+    reason="late",
+    error="temporarily_unavailable",
+    text="the request could not be checked in time",
+    headers=((b"retry-after", b"1"),),
+)
 FAULT: Final = Refusal(status=500, reason="fault", error="server_error", text="the request could not be checked")
 
 

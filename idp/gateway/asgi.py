@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
 
+from idp.gateway.answers import Headers
 from idp.gateway.decide import Gate
 from idp.gateway.peers import peer_of
 from idp.gateway.policy import metadata
@@ -49,8 +50,25 @@ class Guarded:
             return
         drops = decision.rule.strip.drops
         kept = [(name, value) for name, value in scope["headers"] if name in _KEPT or not drops(name)]
-        named = {**scope, "headers": kept + list(decision.principal.headers), "gatehouse.principal": decision.principal}
-        await self._app(named, receive, send)
+        headers = [*kept, *decision.principal.headers, *decision.upstream_headers]
+        named = {**scope, "headers": headers, "gatehouse.principal": decision.principal}
+        try:
+            await self._app(named, receive, _with(decision.answer_headers, send))
+        finally:
+            decision.over()
+
+
+def _with(headers: Headers, send: Send) -> Send:
+    """Add to the application's answer what the gate has to say about it."""
+    if not headers:
+        return send
+
+    async def added(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return added
 
 
 async def _say(send: Send, answer: metadata.Answer) -> None:

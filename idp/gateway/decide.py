@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import wait
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
-from idp.gateway import answers
+from idp.gateway import answers, stages
 from idp.gateway.answers import Refusal
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, TwoCredentials, find
@@ -25,6 +23,7 @@ from idp.gateway.request import Decision, Request
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.rules import Rule, Rules
+from idp.gateway.stages import Works
 from idp.gateway.verifier import KeyUnknown, Refused, Unavailable
 
 _RECENT: Final = 5.0
@@ -44,13 +43,15 @@ class Gate:
         *,
         log: Log,
         fetch: Fetch | None = None,
+        works: tuple[Works, ...] = (),
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._wall = wall
         self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
-        self.rules = Rules(config, self._issuers.verifiers)
+        self._works = works  # in the order of the pipeline: replay, limits, exchange
+        self.rules = self._ruled(config, self._issuers)
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
         self._started_in: int | None = None
@@ -61,9 +62,13 @@ class Gate:
             return
         self._started_in = os.getpid()
         self._issuers.start()
+        for work in self._works:
+            work.start()
 
     def stop(self) -> None:
         """End the threads."""
+        for work in self._works:
+            work.stop()
         self._issuers.stop()
 
     @property
@@ -82,15 +87,20 @@ class Gate:
         What listens, and how, stays as the server was built.
         """
         before, after = self._issuers, self._issuers.succeeded(config.issuers)
-        rules = Rules(config, after.verifiers)
+        rules = self._ruled(config, after)
         if self._started_in == os.getpid():
             after.start(before)
         self._issuers, self.rules = after, rules
         before.stop(after)
 
+    def _ruled(self, config: Config, issuers: Issuers) -> Rules:
+        for work in self._works:
+            work.adopt(config)
+        return Rules(config, issuers.verifiers, self._works)
+
     def rule_for(self, route: Route) -> Rule:
         """Prepare a rule that no path leads to: see `decide`."""
-        return Rule(route, self._issuers.verifiers[route.issuer], self.rules.strip)
+        return self.rules.made(route, self._issuers.verifiers[route.issuer])
 
     def heard(self) -> bool:
         """Tell whether everything that was revoked before now is known."""
@@ -101,36 +111,64 @@ class Gate:
         return all(source.usable() is not None for source in self.sources.values())
 
     def decide_now(self, request: Request, rule: Rule | None = None) -> Decision:
-        """Decide without waiting. With `waits` set the answer stands only until that fetch has ended: see `settle`."""
+        """Decide without waiting. With `waits` set nothing is decided until that has come: see `settle`."""
         began = time.perf_counter()
         decision = self._judge(request, rule)
+        decision.began = began
         if decision.asks is not None:
             decision.waits = decision.asks.ask()
             if decision.waits is not None:
                 return decision
-        return self._recorded(request, decision, began)
+        return self._staged(request, decision)
 
     def decide(self, request: Request, rule: Rule | None = None) -> Decision:
-        """Decide. May wait for newer keys, three seconds at most, and only one request per cooldown does.
+        """Decide. May wait for newer keys, three seconds at most and only one request per cooldown, and for stages.
 
         A rule is given where something else has already chosen it, as for a decorated function.
         """
         decision = self.decide_now(request, rule)
-        if decision.waits is None:
-            return decision
-        wait([decision.waits], SECONDS)
-        return self._again(request, rule)
+        while decision.waits is not None:
+            stages.wait_for(decision.waits, _patience(decision))
+            decision = self._again(request, decision, rule)
+        return decision
 
     async def settle(self, request: Request, decision: Decision) -> Decision:
-        """Finish a decision that waits for newer keys, without holding up the event loop."""
-        if decision.waits is None:
-            return decision
-        await asyncio.wait([asyncio.wrap_future(decision.waits)], timeout=SECONDS)
-        return self._again(request)
+        """Finish a decision that waits for something, without holding up the event loop."""
+        while decision.waits is not None:
+            try:
+                await stages.waited(decision.waits, _patience(decision))
+            except BaseException:  # whoever asked has left
+                decision.over()
+                raise
+            decision = self._again(request, decision)
+        return decision
 
-    def _again(self, request: Request, rule: Rule | None = None) -> Decision:
+    def _again(self, request: Request, decision: Decision, rule: Rule | None = None) -> Decision:
+        """Go on with what has come: a stage where it stopped, and newer keys from the beginning."""
+        if decision.stage is not None:
+            self._safely(decision, stages.resume, request, decision)
+            return decision if decision.waits is not None else self._recorded(request, decision)
         began = time.perf_counter()
-        return self._recorded(request, self._judge(request, rule), began)
+        decision = self._judge(request, rule)
+        decision.began = began
+        return self._staged(request, decision)
+
+    def _staged(self, request: Request, decision: Decision) -> Decision:
+        """Do what the rule has to do after the judgement, as far as that goes without waiting."""
+        if decision.rule is not None and decision.rule.stages:
+            self._safely(decision, stages.begin, request, decision, decision.rule.stages)
+            if decision.waits is not None:
+                return decision
+        return self._recorded(request, decision)
+
+    def _safely(self, decision: Decision, step: Callable[..., None], *args: object) -> None:
+        """Attack row GW24: a fault of ours refuses, whatever it is."""
+        try:
+            step(*args)
+        except Exception as fault:  # noqa: BLE001 - a stage may fail in any way
+            self._log.event("decide.fault", kind=type(fault).__name__)
+            decision.waits, decision.stage, decision.left = None, None, ()
+            decision.no(answers.FAULT)
 
     def _judge(self, request: Request, rule: Rule | None) -> Decision:  # noqa: PLR0911 - one return per kind of refusal
         decision = Decision()
@@ -206,9 +244,11 @@ class Gate:
         decision.principal = principal
         return decision
 
-    def _recorded(self, request: Request, decision: Decision, began: float) -> Decision:
+    def _recorded(self, request: Request, decision: Decision) -> Decision:
+        if decision.holds and not decision.allowed:
+            decision.over()
         decision.id = f"{self._prefix}-{next(self._count):x}"
-        self._log.record(_line, self._wall(), request, decision, time.perf_counter() - began)
+        self._log.record(_line, self._wall(), request, decision, time.perf_counter() - decision.began)
         return decision
 
 
@@ -229,6 +269,10 @@ def _line(at: float, request: Request, decision: Decision, seconds: float) -> st
         f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
         f"{policy}{_failed(decision) if decision.failed else ''}}}"
     )
+
+
+def _patience(decision: Decision) -> float:
+    return SECONDS if decision.stage is None else decision.stage.seconds
 
 
 def _failed(decision: Decision) -> str:

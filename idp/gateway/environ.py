@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 from urllib.parse import quote_from_bytes
 
+from idp.gateway.answers import Headers
 from idp.gateway.headers import Strip
 from idp.gateway.principal import Principal
 from idp.gateway.request import Request
@@ -40,12 +41,12 @@ def path_of(environ: Environ) -> str:
     return _path(environ).decode("utf-8", "surrogateescape")
 
 
-def identify(environ: Environ, strip: Strip, principal: Principal) -> None:
+def identify(environ: Environ, strip: Strip, principal: Principal, more: Headers = ()) -> None:
     """Remove what only we may say, and say it."""
     for key in [key for key in environ if key.startswith("HTTP_") and strip.drops(_name(key))]:
         if key not in _KEPT:
             del environ[key]
-    for name, value in principal.headers:
+    for name, value in (*principal.headers, *more):
         environ["HTTP_" + name.decode("ascii").upper().replace("-", "_")] = value.decode("ascii")
     environ[PRINCIPAL] = principal
 

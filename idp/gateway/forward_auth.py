@@ -34,7 +34,7 @@ class ForwardAuth:
         self._gate = gate
 
     def instant(self, scope: Scope) -> Answer | None:
-        """Answer at once, unless newer keys are on their way."""
+        """Answer at once, unless there is something to wait for."""
         arrival = scope["gatehouse.arrival"]
         if arrival.target.partition(b"?")[0] != AUTH:
             described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
@@ -49,7 +49,7 @@ class ForwardAuth:
         return _answer(decision)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Answer after the keys have come."""
+        """Answer after what was waited for has come."""
         status, headers, body = _answer(await self._gate.settle(*scope["gatehouse.waiting"]))
         await send({"status": status, "headers": headers})
         await send({"body": body})
@@ -72,11 +72,12 @@ class ForwardAuth:
 def _answer(decision: Decision) -> Answer:
     principal = decision.principal
     if decision.refusal is None and principal is not None:
-        return 200, (*_ALLOWED, (b"x-gatehouse-decision", decision.id.encode()), *principal.headers), b""
+        said = (*_ALLOWED, (b"x-gatehouse-decision", decision.id.encode()))
+        return 200, (*said, *principal.headers, *decision.upstream_headers, *decision.answer_headers), b""
     refusal = decision.refusal or answers.FAULT
     status, headers, body = _refused(refusal.status)
     more = tuple(header for header in refusal.headers if header[0] in _PASSED_ON)
-    return status, (*headers, *more, (b"x-gatehouse-decision", decision.id.encode())), body
+    return status, (*headers, *more, *decision.answer_headers, (b"x-gatehouse-decision", decision.id.encode())), body
 
 
 def _refused(status: int) -> Answer:

@@ -63,16 +63,26 @@ class Proxy:
         request.replaced_host = arrival.replaced_host
         decision = self._gate.decide_now(request)
         scope["gatehouse.waiting"] = (request, decision)
-        return None if decision.waits is not None else self._refusal(arrival, decision)
+        if decision.waits is not None:
+            return None
+        answer = self._refusal(arrival, decision)
+        if decision.holds:
+            # The task that forwards may be cancelled before it has begun.
+            scope["gatehouse.over"] = decision.over
+        return answer
 
     def _refusal(self, arrival: Arrival, decision: Decision) -> Answer | None:
         if not decision.allowed:
             return decision.answer()
-        return self._too_large(decision) if arrival.length > self._limit(decision) else None
+        if arrival.length <= self._limit(decision):
+            return None
+        decision.over()
+        return self._too_large(decision)
 
     def _too_large(self, decision: Decision) -> Answer:
         self._log.event("body.too_large", id=decision.id, limit=self._limit(decision))
-        return _TOO_LARGE.answer(decision.id)
+        status, headers, body = _TOO_LARGE.answer(decision.id)
+        return status, headers + decision.answer_headers, body
 
     def _limit(self, decision: Decision) -> int:
         return (decision.rule.route.body_bytes if decision.rule else None) or self._body_bytes
@@ -93,9 +103,12 @@ class Proxy:
             await _say(send, self._too_large(decision))
         except UpstreamError as fault:
             self._log.event("upstream.failed", id=decision.id, status=fault.status, reason=fault.reason)
-            await _say(send, _failed(fault).answer(decision.id))
+            status, headers, text = _failed(fault).answer(decision.id)
+            await _say(send, (status, headers + decision.answer_headers, text))
         except Gone:
             return
+        finally:
+            decision.over()
 
     def _pool(self, upstream: Upstream) -> Pool:
         pool = self.pools.get(upstream)
@@ -116,8 +129,9 @@ class Proxy:
         relay = _Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
         head = self._head(scope, decision, rule) + relay.framed(body, last=not more)
         connection = await self._send(pool, head, arrival, retry=not arrival.has_body)
+        told = decision.answer_headers
         try:
-            await (relay.both(connection, send) if more else _answer(connection, send))
+            await (relay.both(connection, send, told) if more else _answer(connection, send, told))
         finally:
             pool.give_back(connection)
 
@@ -158,6 +172,8 @@ class Proxy:
             b"x-gatehouse-decision: ",
             decision.id.encode(),
         )
+        for name, value in decision.upstream_headers:
+            parts += (b"\r\n", name, b": ", value)
         parts.append(b"\r\n\r\n")
         return b"".join(parts)
 
@@ -195,7 +211,7 @@ class _Relay:
             return body
         return (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (_CHUNK_END if last else b"")
 
-    async def both(self, connection: UpstreamConnection, send: Send) -> None:
+    async def both(self, connection: UpstreamConnection, send: Send, told: answers.Headers) -> None:
         """Send the body and give the answer at the same time: an upstream may answer before it has heard all."""
         sending = asyncio.ensure_future(self._send(connection))
         answering = asyncio.ensure_future(connection.answered())
@@ -206,7 +222,7 @@ class _Relay:
             elif sending.done() and isinstance(sending.exception(), TooLarge):
                 raise TooLarge
             await answering
-            await _answer(connection, send)
+            await _answer(connection, send, told)
             if not sending.done():
                 connection.close()
         finally:
@@ -224,10 +240,11 @@ class _Relay:
             await connection.write(self.framed(body, last=not more))
 
 
-async def _answer(connection: UpstreamConnection, send: Send) -> None:
-    """Pass the answer on as it comes."""
+async def _answer(connection: UpstreamConnection, send: Send, told: answers.Headers) -> None:
+    """Pass the answer on as it comes, with what the gate has to say about it."""
     await connection.answered()
-    await send({"status": connection.status, "headers": connection.headers, "dated": connection.dated})
+    headers = [*connection.headers, *told] if told else connection.headers
+    await send({"status": connection.status, "headers": headers, "dated": connection.dated})
     body = connection.take()
     while not connection.complete:
         await send({"body": body, "more_body": True})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from idp.gateway.answers import Headers, Refusal
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from idp.gateway.policy.facts import Facts
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
+    from idp.gateway.stages import Stage
 
 
 class Request:
@@ -42,12 +43,16 @@ class Decision:
     """Yes with a principal and a rule, or no with a refusal."""
 
     __slots__ = (
+        "answer_headers",
         "asks",
+        "began",
         "cached",
         "caller",
         "facts",
         "failed",
+        "holds",
         "id",
+        "left",
         "path",
         "policy",
         "principal",
@@ -55,6 +60,8 @@ class Decision:
         "refusal",
         "rule",
         "shadow",
+        "stage",
+        "upstream_headers",
         "waits",
     )
 
@@ -72,7 +79,13 @@ class Decision:
         self.failed = ""  # what of the policy stood in the way
         self.shadow = ""  # why it would have been refused, were the route not in shadow mode
         self.asks: Asks | None = None  # newer keys, or word about the token, might change the answer
-        self.waits: Future[None] | None = None  # which are being fetched
+        self.waits: Future[Any] | None = None  # which are being fetched; or what `stage` has asked for
+        self.stage: Stage | None = None
+        self.left: tuple[Stage, ...] = ()  # the stages after it
+        self.began = 0.0
+        self.answer_headers: Headers = ()  # for the client, passed or refused
+        self.upstream_headers: Headers = ()  # for the server behind, beside the identity
+        self.holds: tuple[Callable[[], None], ...] = ()  # what is given back when the exchange is over
 
     @property
     def allowed(self) -> bool:
@@ -97,4 +110,11 @@ class Decision:
         """Write the refusal as a response."""
         if self.refusal is None:
             raise AssertionError("a decision that allows has no answer of its own")
-        return self.refusal.answer(self.id)
+        status, headers, body = self.refusal.answer(self.id)
+        return status, headers + self.answer_headers, body
+
+    def over(self) -> None:
+        """The answer is given, or nobody waits for it any more: give back what was held, once."""
+        holds, self.holds = self.holds, ()
+        for release in holds:
+            release()

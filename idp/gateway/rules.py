@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from idp.gateway import answers
@@ -14,6 +14,7 @@ from idp.gateway.peers import Peers
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.metadata import documents
 from idp.gateway.routes import Routes, bare
+from idp.gateway.stages import Stage, Works
 from idp.gateway.verifier import Verifier
 
 _REMEMBERED: Final = 256
@@ -30,12 +31,16 @@ class Rule:
         "on_stale",
         "route",
         "shadow",
+        "stages",
         "strip",
         "verifier",
     )
 
-    def __init__(self, route: Route, verifier: Verifier, strip: Strip, metadata: str = "") -> None:
+    def __init__(
+        self, route: Route, verifier: Verifier, strip: Strip, metadata: str = "", stages: tuple[Stage, ...] = ()
+    ) -> None:
         self.route = route
+        self.stages = stages  # what is done after the judgement
         self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience
@@ -49,8 +54,9 @@ class Rule:
 class Rules:
     """Every rule, found by host, path and method."""
 
-    def __init__(self, config: Config, verifiers: Mapping[str, Verifier]) -> None:
+    def __init__(self, config: Config, verifiers: Mapping[str, Verifier], works: Sequence[Works] = ()) -> None:
         self.config = config
+        self._works = works
         self.peers = Peers(config.trusted_proxies)
         self.addresses = ClientAddress(self.peers)
         self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
@@ -62,9 +68,14 @@ class Rules:
         self.documents = documents(config, ours=lambda host: self.host(host.encode()) is not None)
         described = {audience: document.url for audience, document in self.documents.items()}
         self._rules = {
-            route: Rule(route, verifiers[route.issuer], self.strip, described.get(route.audience, ""))
+            route: self.made(route, verifiers[route.issuer], described.get(route.audience, ""))
             for route in config.routes
         }
+
+    def made(self, route: Route, verifier: Verifier, metadata: str = "") -> Rule:
+        """Prepare the rule of a route."""
+        stages = tuple(stage for work in self._works for stage in work.stages(route))
+        return Rule(route, verifier, self.strip, metadata, stages)
 
     def host(self, raw: bytes) -> str | None:
         """Read a Host header; None when it is malformed or not one of ours (RFC 9112 section 3.2)."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
+from idp.gateway.answers import Headers
 from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
@@ -41,8 +42,43 @@ class Guarded:
             status, headers, body = _text_answer(decision)
             start_response(f"{status} Refused", headers)
             return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-        identify(environ, decision.rule.strip, decision.principal)
-        return self._app(environ, start_response)
+        identify(environ, decision.rule.strip, decision.principal, decision.upstream_headers)
+        if not (decision.answer_headers or decision.holds):
+            return self._app(environ, start_response)
+        try:
+            return _Held(self._app(environ, _with(decision.answer_headers, start_response)), decision)
+        except BaseException:
+            decision.over()
+            raise
+
+
+class _Held:
+    """An answer that tells when it is over (PEP 3333: the server calls `close`, however it ended)."""
+
+    def __init__(self, answer: Iterable[bytes], decision: Decision) -> None:
+        self._answer = answer
+        self._decision = decision
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._answer)
+
+    def close(self) -> None:
+        """Let go, after the application's own end."""
+        try:
+            close = getattr(self._answer, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._decision.over()
+
+
+def _with(headers: Headers, start_response: Callable[..., Any]) -> Callable[..., Any]:
+    """Add to the application's answer what the gate has to say about it."""
+
+    def start(status: str, given: list[tuple[str, str]], *exc_info: Any) -> Any:
+        return start_response(status, [*given, *_text_headers(headers)], *exc_info)
+
+    return start
 
 
 class Guard:
@@ -80,7 +116,11 @@ class Guard:
                     status, headers, body = _text_answer(decision)
                     return body, status, headers
                 environ["gatehouse.principal"] = decision.principal
-                return view(*args, **kwargs)
+                environ["gatehouse.headers"] = _text_headers(decision.answer_headers)
+                try:
+                    return view(*args, **kwargs)
+                finally:
+                    decision.over()
 
             return guarded
 
@@ -93,4 +133,8 @@ def _text_answer(decision: Decision) -> tuple[int, list[tuple[str, str]], bytes]
 
 def _as_text(answer: metadata.Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     status, headers, body = answer
-    return status, [(name.decode("ascii").title(), value.decode("ascii")) for name, value in headers], body
+    return status, _text_headers(headers), body
+
+
+def _text_headers(headers: Headers) -> list[tuple[str, str]]:
+    return [(name.decode("ascii").title(), value.decode("ascii")) for name, value in headers]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import httptools
@@ -174,6 +175,9 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         exchange.task = self.loop.create_task(exchange.run(self.shape))
         exchange.task.add_done_callback(self.tasks.discard)
+        if "gatehouse.over" in exchange.scope:
+            over: Callable[[], None] = exchange.scope["gatehouse.over"]
+            exchange.task.add_done_callback(lambda _: over())
         self.tasks.add(exchange.task)
 
     def exchanged(self, exchange: Exchange) -> None:
