@@ -14,6 +14,7 @@ from idp.web import id_token_hint
 from idp.web.services import services
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from idp.clients.client import Client
@@ -76,16 +77,23 @@ def _target(pairs: Pairs, now: datetime) -> tuple[AuthorizeTarget, Client]:
 
 def _admitted(asked: AuthorizeRequest, client: Client) -> tuple[str, ...]:
     """Keep the scopes the client may ask for, at the APIs it named (RFC 6749 section 3.3, RFC 8707 section 2)."""
-    with services().db.read() as tx:
-        known = api.known_scopes(tx, asked.scope)
     # OpenID Connect Core section 11: offline_access means nothing to a client that cannot refresh.
     useless = frozenset() if REFRESH_TOKEN in client.grant_types else frozenset({scope.OFFLINE})
     allowed = {audience: names - useless for audience, names in client.scopes.items()}
-    admitted = scope.admit(asked.scope, known=known, allowed=allowed)
+    admitted = scope.admit(asked.scope, known=_known(asked.scope, allowed), allowed=allowed)
     issuer = services().settings.issuer
     if not scope.by_audience(admitted, allowed=allowed, issuer=issuer, targets=asked.targets()):
         raise InvalidScope("no scope belongs to the resource that was asked for")
     return admitted
+
+
+def _known(asked: Sequence[str], allowed: Mapping[str, Collection[str]]) -> Collection[str]:
+    """Name those of the words that are scopes at any API; who asks only for the client's own costs no statement."""
+    foreign = [name for name in asked if not any(name in names for names in allowed.values())]
+    if not foreign:
+        return ()
+    with services().db.read() as tx:
+        return api.known_scopes(tx, foreign)
 
 
 def _hinted(asked: AuthorizeRequest, client: Client, now: datetime) -> str | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from idp.accounts.sessions import Current
     from idp.endpoints.authorize.entry import Refused
-    from idp.endpoints.authorize.visit import Visit
+    from idp.endpoints.authorize.visit import Glance
     from idp.protocol.errors import ProtocolError
     from idp.store.database import Session
 
@@ -40,12 +40,12 @@ WORDS = {
 }
 
 
-def issue(visit: Visit, here: Current) -> Redirect:
-    """Claim the end of the sign-in and send a code (RFC 6749 section 4.1.2)."""
+def issue(visit: Glance, here: Current, *, signin_id: str | None = None) -> Redirect:
+    """Claim the end of the sign-in, if one had to begin, and send a code (RFC 6749 section 4.1.2)."""
     secret = new_secret()
     with services().db.write() as tx:
         # Claim first: of two tabs that both come to the end, one gets a code.
-        if signin.finish(tx, visit.signin.id, visit.now) is None:
+        if signin_id is not None and signin.finish(tx, signin_id, visit.now) is None:
             raise Ended("this sign-in has ended")
         # Held until the commit: whoever signs out at this moment ends what is given here as well (LG23).
         if session.hold(tx, here.session.id, visit.now) is None:
@@ -55,7 +55,7 @@ def issue(visit: Visit, here: Current) -> Redirect:
     return answer.back(visit.request.redirect_uri, visit.request.state, [("code", secret)])
 
 
-def _write_code(tx: Session, visit: Visit, here: Current, secret: str) -> None:
+def _write_code(tx: Session, visit: Glance, here: Current, secret: str) -> None:
     settings, request, held = services().settings, visit.request, here.session
     claims = request.claims.to_json()
     made = grant.create(

@@ -19,8 +19,11 @@ from idp.web import cookies, form
 from idp.web.services import services
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask.typing import ResponseReturnValue
 
+    from idp.endpoints.authorize.entry import Entry
     from idp.protocol.form import Pairs
 
 blueprint = Blueprint("authorize", __name__)
@@ -46,13 +49,30 @@ def authorize() -> ResponseReturnValue:
 
 
 def _begin(pairs: Pairs) -> ResponseReturnValue:
-    """Freeze the request in a row that only this browser can go on with (AZ11), and come back by GET.
-
-    A cross-site POST brings no Lax cookie; the redirect does. So the session is read only afterwards.
-    """
-    held = services()
-    now = held.clock()
+    """Answer at once where there is nothing to show, else freeze the request and come back by GET."""
+    now = services().clock()
     entered = entry.read(pairs, now)
+    return _answer_at_once(entered, now) or _freeze(entered, now)
+
+
+def _answer_at_once(entered: Entry, now: datetime) -> ResponseReturnValue | None:
+    """Give a code where session and consent are there: no page comes between that a row would have to outlive.
+
+    A cross-site POST brings no Lax cookie; the redirect of `_freeze` does. Refusals too go that way: they are claimed.
+    """
+    seen = visit.glance(entered.request, entered.client, now) if request.method == "GET" else None
+    if seen is None or seen.here is None or not seen.is_at(Step.RESPOND):
+        return None
+    services().sessions.touch(seen.here, now)
+    try:
+        return respond.issue(seen, seen.here)
+    except Ended:  # signed out at this moment: begin as for everybody who is not signed in
+        return None
+
+
+def _freeze(entered: Entry, now: datetime) -> ResponseReturnValue:
+    """Keep the request in a row that only this browser can go on with (AZ11)."""
+    held = services()
     browser = digest(cookies.flow())
     with held.db.write() as tx:
         row = signin.create(
@@ -76,7 +96,7 @@ def _go_on(signin_id: str) -> ResponseReturnValue:
     if here.here is not None:
         services().sessions.touch(here.here, here.now)
         if step is Step.RESPOND:
-            return respond.issue(here, here.here)
+            return respond.issue(here, here.here, signin_id=here.signin.id)
     return redirect(here.url(step), 303)
 
 

@@ -39,10 +39,9 @@ class Ended(ProtocolError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """One request of the browser that owns a sign-in."""
+class Glance:
+    """What an app asks and who is at the browser: enough to decide, whether or not a sign-in has begun."""
 
-    signin: Signin
     client: Client
     here: Current | None
     situation: flow.Situation
@@ -50,7 +49,7 @@ class Visit:
 
     @property
     def request(self) -> AuthorizeRequest:
-        """Return the request as it was frozen; nothing a browser sends later changes it."""
+        """Return the request as it was read or frozen; nothing a browser sends later changes it."""
         return self.situation.request
 
     @property
@@ -68,6 +67,13 @@ class Visit:
             return self.next_step() is step
         except ProtocolError:
             return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit(Glance):
+    """One request of the browser that owns a sign-in."""
+
+    signin: Signin
 
     def url(self, step: Step = Step.RESPOND) -> str:
         """Give a step's address; without one the dispatcher's, where every step ends."""
@@ -113,7 +119,23 @@ def load(signin_id: str) -> Visit:
     if client is None:
         raise Ended("this sign-in has ended", reason="client is gone or disabled")
     here = services().sessions.current(cookies.session_secret(request), now) if mine is not None else None
-    return Visit(signin=row, client=client, here=here, situation=_situation(row, client, here), now=now)
+    asked = AuthorizeRequest.from_json(row.request)
+    progress = flow.Progress(
+        session_id=row.session_id,
+        authenticated=row.authenticated_at is not None,
+        password_at=row.password_at,
+        # One person's yes is nobody else's: the browser may have changed hands since.
+        consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
+    )
+    return Visit(signin=row, client=client, here=here, situation=_situation(asked, client, here, progress), now=now)
+
+
+def glance(asked: AuthorizeRequest, client: Client, now: datetime) -> Glance | None:
+    """Look at a request before a sign-in begins for it; None when nobody is signed in, as most often."""
+    here = services().sessions.current(cookies.session_secret(request), now)
+    if here is None:
+        return None
+    return Glance(client=client, here=here, situation=_situation(asked, client, here, flow.Progress()), now=now)
 
 
 def _silent(tx: Session, signin_id: str) -> Signin | None:
@@ -125,8 +147,9 @@ def _silent(tx: Session, signin_id: str) -> Signin | None:
     return row if row is not None and prompt.NONE in AuthorizeRequest.from_json(row.request).prompt else None
 
 
-def _situation(row: Signin, client: Client, here: Current | None) -> flow.Situation:
-    asked = AuthorizeRequest.from_json(row.request)
+def _situation(
+    asked: AuthorizeRequest, client: Client, here: Current | None, progress: flow.Progress
+) -> flow.Situation:
     return flow.Situation(
         request=asked,
         asker=flow.Asker(
@@ -134,13 +157,7 @@ def _situation(row: Signin, client: Client, here: Current | None) -> flow.Situat
             default_acr_values=client.default_acr_values,
             impersonable=client.public and not redirect_uri.proves_identity(asked.redirect_uri),
         ),
-        progress=flow.Progress(
-            session_id=row.session_id,
-            authenticated=row.authenticated_at is not None,
-            password_at=row.password_at,
-            # One person's yes is nobody else's: the browser may have changed hands since.
-            consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
-        ),
+        progress=progress,
         standing=_standing(here),
         policy=flow.NOBODY if here is None else _policy(client, asked, here.account),
     )

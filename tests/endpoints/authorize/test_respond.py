@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from idp.store import group, signin
+from idp.store import group, session, signin
 from idp.store.audit import AuditRow
 from idp.store.code import Code
 from idp.store.database import Session
@@ -171,7 +171,7 @@ def test_of_many_tabs_that_end_one_sign_in_at_once_one_gets_a_code(
     browser: Browser, web_app: App, alice: Person, services: Services, app: Flask
 ) -> None:
     browser.tokens(web_app, alice)
-    begun = browser.http.get("/authorize", query_string=browser.request(web_app))
+    begun = browser.http.post("/authorize", data=browser.request(web_app))
     cookies = {name: browser.http.get_cookie(name) for name in ("__Host-gh_session", "__Host-gh_flow")}
 
     def finish(_: int) -> int:
@@ -204,7 +204,7 @@ def test_signing_out_between_the_last_step_and_the_code_leaves_no_code(
     browser: Browser, web_app: App, alice: Person, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.tokens(web_app, alice)
-    begun = browser.http.get("/authorize", query_string=browser.request(web_app))
+    begun = browser.http.post("/authorize", data=browser.request(web_app))
     finish = signin.finish
 
     def sign_out_then_finish(tx: Session, signin_id: str, now: dt.datetime) -> Signin | None:
@@ -216,6 +216,45 @@ def test_signing_out_between_the_last_step_and_the_code_leaves_no_code(
     assert browser.http.get(begun.headers["Location"]).status_code == 400
     with services.db.read() as tx:
         assert all(row.revoked_at is not None for row in tx.scalars(select(Grant)))
+
+
+def test_where_session_and_consent_are_there_the_first_answer_is_the_code(
+    browser: Browser, web_app: App, alice: Person, services: Services
+) -> None:
+    browser.tokens(web_app, alice)
+    with services.db.read() as tx:
+        before = len(tx.scalars(select(Signin)).all())
+    answer = parameters(browser.http.get("/authorize", query_string=browser.request(web_app)))
+    assert browser.redeem(web_app, answer["code"]).status_code == 200
+    with services.db.read() as tx:
+        assert len(tx.scalars(select(Signin)).all()) == before
+
+
+@pytest.mark.parametrize("wish", [{"prompt": "login"}, {"prompt": "consent"}, {"max_age": "0"}, {"scope": "email"}])
+def test_a_wish_that_needs_a_page_begins_a_sign_in(
+    browser: Browser, web_app: App, alice: Person, wish: dict[str, str]
+) -> None:
+    browser.tokens(web_app, alice)
+    begun = browser.http.get("/authorize", query_string=browser.request(web_app, **wish))
+    assert begun.headers["Location"].startswith("/authorize?signin=")
+
+
+@pytest.mark.attack("LG23")
+def test_signing_out_at_the_moment_of_an_answer_at_once_leaves_no_code(
+    browser: Browser, web_app: App, alice: Person, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.tokens(web_app, alice)
+    hold = session.hold
+
+    def sign_out_then_hold(tx: Session, session_id: str, now: dt.datetime) -> object:
+        services.sessions.end(tx, session_id, now)
+        return hold(tx, session_id, now)
+
+    monkeypatch.setattr(session, "hold", sign_out_then_hold)
+    page = browser.authorize(web_app)
+    assert "login-submit" in page.text
+    with services.db.read() as tx:
+        assert len(tx.scalars(select(Code)).all()) == 1
 
 
 @pytest.mark.attack("LG15")
