@@ -7,6 +7,7 @@ import http.client
 import ssl
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,19 @@ _OK: Final = 200
 _REFUSED: Final = frozenset({400, 401, 403})
 # What a connection says that the other side had closed while nobody looked.
 _STALE: Final = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+
+
+class Stale(FetchError):
+    """A connection that had been idle was closed by the other side: nobody knows whether it heard the question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An answer, whatever it is. Header names compare in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
 
 
 class Caller:
@@ -32,6 +46,18 @@ class Caller:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         """Send a body and give the answer's. What is sent may arrive twice: it must do no harm."""
+        try:
+            said = self.send(url, body, headers)
+        except Stale:
+            said = self.send(url, body, headers)
+        if said.status in _REFUSED:
+            raise FetchError("issuer refuses the gateway")
+        if said.status != _OK:
+            raise FetchError("issuer answers with another status")
+        return said.body
+
+    def send(self, url: str, body: bytes, headers: Mapping[str, str]) -> Said:
+        """Send a body once, and give whatever is answered. Stale: what counts only once is to be made anew."""
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if self._origin != (parts.scheme, parts.netloc):
@@ -42,13 +68,7 @@ class Caller:
             return self._within(target, body, headers)
         except _STALE:
             self.close()
-            if not used:
-                raise FetchError("issuer cannot be reached") from None
-        except (OSError, http.client.HTTPException, ValueError):
-            self.close()
-            raise FetchError("issuer cannot be reached") from None
-        try:
-            return self._within(target, body, headers)
+            raise (Stale if used else FetchError)("issuer cannot be reached") from None
         except (OSError, http.client.HTTPException, ValueError):
             self.close()
             raise FetchError("issuer cannot be reached") from None
@@ -67,7 +87,7 @@ class Caller:
             return http.client.HTTPSConnection(host, parts.port, timeout=self._seconds, context=self._context)
         return http.client.HTTPConnection(host, parts.port, timeout=self._seconds)
 
-    def _within(self, target: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    def _within(self, target: str, body: bytes, headers: Mapping[str, str]) -> Said:
         """Bound the whole exchange, as `fetch` does."""
         connection = self._connection = self._connection or self._open()
         watch = threading.Timer(self._seconds, _cut, [connection])
@@ -83,11 +103,7 @@ class Caller:
             raise http.client.IncompleteRead(read)
         if answer.will_close:
             self.close()
-        if answer.status in _REFUSED:
-            raise FetchError("issuer refuses the gateway")
-        if answer.status != _OK:
-            raise FetchError("issuer answers with another status")
-        return read
+        return Said(status=answer.status, headers=answer.headers, body=read)
 
 
 def _cut(connection: http.client.HTTPConnection) -> None:
