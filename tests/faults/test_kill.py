@@ -43,6 +43,7 @@ class Killer(threading.Thread):
         self._provider = provider
         self._over = threading.Event()
         self._random = random.Random(4)
+        self._last = 0
         self.killed = 0
 
     def run(self) -> None:
@@ -50,13 +51,18 @@ class Killer(threading.Thread):
             workers = self._provider.workers()
             # One at a time: what is examined is what a death leaves behind, not a provider without workers.
             if len(workers) == WORKERS:
+                self._last = self._random.choice(workers)
                 with suppress(ProcessLookupError):
-                    os.kill(self._random.choice(workers), signal.SIGKILL)
+                    os.kill(self._last, signal.SIGKILL)
                     self.killed += 1
 
     def stop(self) -> None:
+        """Kill no more, and wait until somebody serves: a newborn may not listen yet when its sister dies."""
         self._over.set()
         self.join(10)
+        while self._last in self._provider.workers():
+            time.sleep(0.01)
+        stubborn(lambda: session().get(self._provider.url("/healthz"), timeout=5))
 
 
 def stubborn(act: Callable[[], requests.Response]) -> requests.Response:
