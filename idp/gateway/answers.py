@@ -52,6 +52,7 @@ _BAD = "the access token is expired, malformed or not for this audience"
 
 BAD_PATH: Final = bad_request("bad_target", "the path has more than one reading")
 BAD_HOST: Final = bad_request("bad_host", "the host is missing, malformed or unknown")
+HEADER_ALIAS: Final = bad_request("header_alias", "a header has a name that only the gateway may use")
 TWO_CREDENTIALS: Final = Refusal(
     status=400,
     reason="two_credentials",

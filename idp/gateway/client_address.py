@@ -30,7 +30,7 @@ class ClientAddress:
             return request.peer
         hops = [value for name, value in request.headers if name == b"x-forwarded-for"]
         if not hops:
-            return request.peer or None
+            return None if request.relayed else request.peer or None
         seen: str | None = None
         for hop in reversed(b",".join(hops).decode("latin-1").rsplit(",", _MOST_HOPS)):
             seen = hop.strip(" \t")

@@ -12,6 +12,7 @@ from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 
 Shape = Literal["proxy", "forward_auth"]
+Contract = Literal["nginx", "caddy", "traefik", "envoy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,7 @@ class ServerConfig:
     """The server: its shape, its address, its patience."""
 
     shape: Shape = "proxy"
+    contract: Contract = "nginx"  # for forward_auth: which front asks
     listen: Address = Address()
     hosts: frozenset[str] = frozenset()  # names this gateway answers to, beside those of its routes
     drain_seconds: float = 30.0

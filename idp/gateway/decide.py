@@ -206,6 +206,8 @@ class Gate:
         decision.path = canonical(path)
         if request.seen is not None and request.seen != decision.path:
             raise BadTarget("the application would read another path")
+        if request.relayed and rules.aliases.among(request.headers):
+            return decision.no(answers.HEADER_ALIAS)
         host = rules.host(request.host)
         if host is None or (request.replaced_host and not rules.knows(request.host)):
             return decision.no(answers.BAD_HOST)

@@ -1,8 +1,7 @@
-"""Forward-auth for nginx `auth_request`: another server holds the request and asks whether it may pass.
+"""Forward-auth: a front holds the request and asks whether it may pass. Which words it uses is its contract.
 
-The contract: the asking server is a trusted peer and says, once each, `X-Original-Method` and `X-Original-URI`; Host is
-the one the client meant. It understands 200, 401 and 403 and makes anything else a 500, so the true status stands in
-`X-Gatehouse-Status`. Every identity header is in every answer, empty when there is nothing to say.
+Only a trusted peer may ask, or whoever can write to our unix socket. An answer has no body, and every identity header,
+empty when there is nothing to say: a front that copies headers must never be left with the caller's.
 """
 
 from __future__ import annotations
@@ -10,76 +9,67 @@ from __future__ import annotations
 from typing import Final
 
 from idp.gateway import answers, own
+from idp.gateway.answers import Headers
+from idp.gateway.contracts import Front
 from idp.gateway.decide import Gate
+from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
 from idp.gateway.policy import metadata
 from idp.gateway.principal import NOBODY
 from idp.gateway.request import Decision, Request
 from idp.gateway.server.exchange import Answer, Receive, Scope, Send
 
-AUTH: Final = b"/.gatehouse/auth"
 _EMPTY: Final = ((b"content-length", b"0"), (b"cache-control", b"no-store"))
-_ALLOWED: Final = (*_EMPTY, (b"x-gatehouse-status", b"200"))
-_UNAUTHORIZED: Final = 401
-_FORBIDDEN: Final = 403
-_METHOD: Final = b"x-original-method"
-_URI: Final = b"x-original-uri"
-_PASSED_ON: Final = frozenset({b"www-authenticate", b"allow", b"retry-after"})
 
 
 class ForwardAuth:
     """The shape as an application of the gateway's server."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, front: Front, *, log: Log) -> None:
         self._gate = gate
+        self._front = front
+        self._log = log
 
     def instant(self, scope: Scope) -> Answer | None:
         """Answer at once, unless there is something to wait for."""
         arrival = scope["gatehouse.arrival"]
-        if arrival.target.partition(b"?")[0] != AUTH:
+        if not self._front.addressed(arrival.target):
             described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
             return described or own.answer(self._gate, arrival.method, arrival.target)
-        request = self._request(scope)
-        if request is None:
-            return _refused(403 if not self._gate.rules.peers.trusted(peer_of(scope["client"])) else 400)
+        peer = peer_of(scope["client"])
+        if not self._gate.rules.peers.trusted(peer):
+            return self._unheard(403, "peer is not trusted", peer)
+        question = self._front.question(arrival)
+        if question is None:
+            return self._unheard(400, "not a question of this contract", peer)
+        request = Request(
+            method=question.method, target=question.target, host=question.host, headers=arrival.headers, peer=peer
+        )
+        request.relayed = True
         decision = self._gate.decide_now(request)
         if decision.waits is not None:
             scope["gatehouse.waiting"] = (request, decision)
             return None
-        return _answer(decision)
+        return self._answer(decision)
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer after what was waited for has come."""
-        status, headers, body = _answer(await self._gate.settle(*scope["gatehouse.waiting"]))
+        status, headers, body = self._answer(await self._gate.settle(*scope["gatehouse.waiting"]))
         await send({"status": status, "headers": headers})
         await send({"body": body})
 
-    def _request(self, scope: Scope) -> Request | None:
-        """Read what the asking server says; None when it may not ask or says it badly: nothing is guessed."""
-        arrival = scope["gatehouse.arrival"]
-        peer = peer_of(scope["client"])
-        if not self._gate.rules.peers.trusted(peer):
-            return None
-        methods = [value for name, value in arrival.headers if name == _METHOD]
-        targets = [value for name, value in arrival.headers if name == _URI]
-        if len(methods) != 1 or len(targets) != 1 or not methods[0].isalpha():
-            return None
-        return Request(
-            method=methods[0].decode("ascii"), target=targets[0], host=arrival.host, headers=arrival.headers, peer=peer
-        )
+    def _answer(self, decision: Decision) -> Answer:
+        principal = decision.principal
+        said = (*decision.answer_headers, (b"x-gatehouse-decision", decision.id.encode()))
+        if decision.refusal is None and principal is not None:
+            return 200, (*self._head(200), *said, *principal.headers, *decision.upstream_headers), b""
+        refusal = decision.refusal or answers.FAULT
+        return self._front.told(refusal.status), (*self._head(refusal.status), *NOBODY, *refusal.headers, *said), b""
 
+    def _unheard(self, status: int, why: str, peer: str) -> Answer:
+        """Refuse to be asked: nothing was decided, so there is no decision to log, but an operator wants to know."""
+        self._log.event("question.refused", why=why, peer=peer)
+        return self._front.told(status), (*self._head(status), *NOBODY), b""
 
-def _answer(decision: Decision) -> Answer:
-    principal = decision.principal
-    if decision.refusal is None and principal is not None:
-        said = (*_ALLOWED, (b"x-gatehouse-decision", decision.id.encode()))
-        return 200, (*said, *principal.headers, *decision.upstream_headers, *decision.answer_headers), b""
-    refusal = decision.refusal or answers.FAULT
-    status, headers, body = _refused(refusal.status)
-    more = tuple(header for header in refusal.headers if header[0] in _PASSED_ON)
-    return status, (*headers, *more, *decision.answer_headers, (b"x-gatehouse-decision", decision.id.encode())), body
-
-
-def _refused(status: int) -> Answer:
-    told = status if status == _UNAUTHORIZED else _FORBIDDEN
-    return told, (*_EMPTY, (b"x-gatehouse-status", b"%d" % status), *NOBODY), b""
+    def _head(self, status: int) -> Headers:
+        return (*_EMPTY, (b"x-gatehouse-status", b"%d" % status)) if self._front.coarse else _EMPTY

@@ -14,6 +14,7 @@ from idp.gateway import values
 from idp.gateway.config import (
     Address,
     Config,
+    Contract,
     HeadersConfig,
     IssuerConfig,
     JwksConfig,
@@ -113,6 +114,7 @@ def _server(table: t.Table) -> ServerConfig:
     limits = table.table("limits")
     config = ServerConfig(
         shape=cast("Shape", table.value("shape", t.one_of("proxy", "forward_auth"), "proxy")),
+        contract=cast("Contract", table.value("contract", t.one_of("nginx", "caddy", "traefik", "envoy"), "nginx")),
         listen=table.value("listen", values.address, Address()),
         hosts=table.value("hosts", values.hosts, frozenset()),
         drain_seconds=table.value("drain", t.duration, 30.0),
@@ -127,6 +129,8 @@ def _server(table: t.Table) -> ServerConfig:
             connections=limits.value("connections", t.count, 10_000),
         ),
     )
+    if "contract" in table and config.shape != "forward_auth":
+        table.problem("contract", 'is for shape = "forward_auth" alone')
     limits.finish()
     table.finish()
     return config

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Request:
     """A request as it came: raw target, header names in lower case, address of the peer ("" on a unix socket)."""
 
-    __slots__ = ("headers", "host", "method", "peer", "replaced_host", "seen", "target")
+    __slots__ = ("headers", "host", "method", "peer", "relayed", "replaced_host", "seen", "target")
 
     def __init__(
         self, *, method: str, target: bytes, host: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str = ""
@@ -29,6 +29,7 @@ class Request:
         self.headers = headers
         self.peer = peer
         self.seen: str | None = None  # the path as the application behind will see it, where that is known
+        self.relayed = False  # the peer is a front: it holds the request, and its address is not the caller's
         self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
 
 

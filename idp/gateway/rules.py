@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from idp.gateway import answers
+from idp.gateway.aliases import Aliases
 from idp.gateway.client_address import ClientAddress
 from idp.gateway.config import Config, Route
 from idp.gateway.headers import Strip
@@ -60,6 +61,7 @@ class Rules:
         self.peers = Peers(config.trusted_proxies)
         self.addresses = ClientAddress(self.peers)
         self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
+        self.aliases = Aliases(config.headers.strip)
         self._routes = Routes(config.routes)
         self._named = self._routes.hosts | config.server.hosts
         # A route for every host, and no list of names: then every well-formed name will do.

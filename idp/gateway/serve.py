@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import uvicorn
 
 from idp.gateway.config import Config
+from idp.gateway.contracts import FRONTS
 from idp.gateway.decide import Gate
 from idp.gateway.forward_auth import ForwardAuth
 from idp.gateway.log import JsonLines
@@ -93,7 +94,7 @@ def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
         shape = proxy = Proxy(gate, log=log)
         pools = proxy.pools.values()
     else:
-        shape = ForwardAuth(gate)
+        shape = ForwardAuth(gate, FRONTS[config.server.contract], log=log)
     listen = config.server.listen
     settings = uvicorn.Config(
         shape,
