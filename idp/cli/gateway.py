@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from idp.cli.gateway_policy import COMMANDS, read
+from idp.cli import gateway_declare, gateway_policy
+from idp.cli.gateway_policy import read
 from idp.gateway.client import Unusable
 from idp.gateway.config import Route
 from idp.gateway.load import ConfigError, load
@@ -36,7 +37,7 @@ def cli() -> None:
     """Guard APIs with the provider's tokens."""
 
 
-for command in COMMANDS:
+for command in (*gateway_policy.COMMANDS, *gateway_declare.COMMANDS):
     cli.add_command(command)
 
 

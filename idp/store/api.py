@@ -92,6 +92,11 @@ def listing(tx: Session) -> Sequence[Api]:
     return tx.scalars(select(Api).order_by(Api.audience)).all()
 
 
+def remove(tx: Session, api_id: str) -> None:
+    """Delete an API with its scopes, its roles and every permission for it."""
+    tx.execute(delete(Api).where(Api.id == api_id))
+
+
 def add_scope(tx: Session, api_id: str, name: str, description: str = "") -> ApiScope:
     """Insert a scope."""
     scope = ApiScope(id=new_id(), api_id=api_id, name=name, description=description)
@@ -108,6 +113,11 @@ def scopes(tx: Session, api_id: str) -> Sequence[ApiScope]:
 def find_scope(tx: Session, api_id: str, name: str) -> ApiScope | None:
     """Return one scope of an API."""
     return tx.scalars(select(ApiScope).where(ApiScope.api_id == api_id, ApiScope.name == name)).one_or_none()
+
+
+def remove_scope(tx: Session, scope_id: str) -> None:
+    """Delete a scope; no role grants it and no client may ask for it any longer."""
+    tx.execute(delete(ApiScope).where(ApiScope.id == scope_id))
 
 
 # Built once: asked for each sign-in.

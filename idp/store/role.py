@@ -62,6 +62,11 @@ def listing(tx: Session, api_id: str) -> Sequence[Role]:
     return tx.scalars(select(Role).where(Role.api_id == api_id).order_by(Role.name)).all()
 
 
+def remove(tx: Session, role_id: str) -> None:
+    """Delete a role; no group and no client has it any longer."""
+    tx.execute(delete(Role).where(Role.id == role_id))
+
+
 def add_scope(tx: Session, role_id: str, scope_id: str) -> None:
     """Let a role grant a scope; twice is once."""
     row = {"role_id": role_id, "scope_id": scope_id}
