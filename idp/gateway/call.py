@@ -27,7 +27,7 @@ class Stale(FetchError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """An answer, whatever it is. Header names compare in any case."""
+    """An answer, whatever it is. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -103,7 +103,9 @@ class Caller:
             raise http.client.IncompleteRead(read)
         if answer.will_close:
             self.close()
-        return Said(status=answer.status, headers=answer.headers, body=read)
+        return Said(
+            status=answer.status, headers={name.lower(): value for name, value in answer.headers.items()}, body=read
+        )
 
 
 def _cut(connection: http.client.HTTPConnection) -> None:

@@ -156,6 +156,7 @@ class Gate:
     def _staged(self, request: Request, decision: Decision) -> Decision:
         """Do what the rule has to do after the judgement, as far as that goes without waiting."""
         if decision.rule is not None and decision.rule.stages:
+            decision.id = self._id()  # what a stage sends on may name it
             self._safely(decision, stages.begin, request, decision, decision.rule.stages)
             if decision.waits is not None:
                 return decision
@@ -246,10 +247,13 @@ class Gate:
         decision.principal = principal
         return decision
 
+    def _id(self) -> str:
+        return f"{self._prefix}-{next(self._count):x}"
+
     def _recorded(self, request: Request, decision: Decision) -> Decision:
         if decision.holds and not decision.allowed:
             decision.over()
-        decision.id = f"{self._prefix}-{next(self._count):x}"
+        decision.id = decision.id or self._id()
         self._log.record(_line, self._wall(), request, decision, time.perf_counter() - decision.began)
         return decision
 

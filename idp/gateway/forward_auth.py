@@ -12,6 +12,7 @@ from idp.gateway import answers, own
 from idp.gateway.answers import Headers
 from idp.gateway.contracts import Front
 from idp.gateway.decide import Gate
+from idp.gateway.forwarding import complete
 from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
 from idp.gateway.policy import metadata
@@ -35,7 +36,7 @@ class ForwardAuth:
         arrival = scope["gatehouse.arrival"]
         if not self._front.addressed(arrival.target):
             described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
-            return described or own.answer(self._gate, arrival.method, arrival.target)
+            return described or own.answer(self._gate, arrival.method, arrival.target, arrival.headers)
         peer = peer_of(scope["client"])
         if not self._gate.rules.peers.trusted(peer):
             return self._unheard(403, "peer is not trusted", peer)
@@ -62,7 +63,7 @@ class ForwardAuth:
         principal = decision.principal
         said = (*decision.answer_headers, (b"x-gatehouse-decision", decision.id.encode()))
         if decision.refusal is None and principal is not None:
-            return 200, (*self._head(200), *said, *principal.headers, *decision.upstream_headers), b""
+            return 200, (*self._head(200), *said, *principal.headers, *complete(decision.upstream_headers)), b""
         refusal = decision.refusal or answers.FAULT
         return self._front.told(refusal.status), (*self._head(refusal.status), *NOBODY, *refusal.headers, *said), b""
 

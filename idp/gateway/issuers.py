@@ -8,6 +8,8 @@ from typing import Self
 
 from idp.gateway.client import credentials
 from idp.gateway.config import ClientConfig, IssuerConfig
+from idp.gateway.exchange.exchanger import Exchanger
+from idp.gateway.exchange.make import exchanger
 from idp.gateway.fetch import Fetch, fetcher
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
@@ -47,8 +49,20 @@ class Issuers:
             for name, config in self.configs.items()
             if config.client is not None and config.revocation is not None
         }
+        self.exchangers: Mapping[str, Exchanger] = {
+            name: before.exchangers[name] if before and name in before.exchangers else self._exchanger(config, client)
+            for name, config in self.configs.items()
+            if (client := config.client) is not None and client.key_file is not None
+        }
         self.verifiers: Mapping[str, Verifier] = {
-            name: Verifier(config, self.sources[name], self.cache, monotonic=world.monotonic, feed=self.feeds.get(name))
+            name: Verifier(
+                config,
+                self.sources[name],
+                self.cache,
+                monotonic=world.monotonic,
+                feed=self.feeds.get(name),
+                exchanger=self.exchangers.get(name),
+            )
             for name, config in self.configs.items()
         }
 
@@ -62,6 +76,19 @@ class Issuers:
             config,
             self.sources[config.name],
             credentials(client),
+            log=world.log,
+            fetch=world.fetch or fetcher(config.jwks.ca_file),
+            wall=world.wall,
+            monotonic=world.monotonic,
+        )
+
+    def _exchanger(self, config: IssuerConfig, client: ClientConfig) -> Exchanger:
+        world, name = self._world, config.name
+        return exchanger(
+            config,
+            client,
+            self.sources[name],
+            self.feeds.get(name),
             log=world.log,
             fetch=world.fetch or fetcher(config.jwks.ca_file),
             wall=world.wall,
@@ -94,8 +121,8 @@ class Issuers:
         for part in self._parts() - (after._parts() if after is not None else set()):  # noqa: SLF001
             part.stop()
 
-    def _parts(self) -> set[KeySource | Feed]:
-        return {*self.sources.values(), *self.feeds.values()}
+    def _parts(self) -> set[KeySource | Feed | Exchanger]:
+        return {*self.sources.values(), *self.feeds.values(), *self.exchangers.values()}
 
 
 def _asked_as(config: IssuerConfig) -> IssuerConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from math import isinf
 from typing import Final
 
@@ -13,7 +14,7 @@ PREFIX: Final = b"/.gatehouse/"
 _HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
 
 
-def answer(gate: Gate, method: str, target: bytes) -> Answer:
+def answer(gate: Gate, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:
     """Answer for a target under the prefix; a query means nothing here."""
     path = target.partition(b"?")[0]
     if method not in {"GET", "HEAD"}:
@@ -22,6 +23,8 @@ def answer(gate: Gate, method: str, target: bytes) -> Answer:
         return _json(200, {"status": "ok"})
     if path == PREFIX + b"readyz":
         return _ready(gate)
+    if path == PREFIX + b"jwks.json" and gate.rules.jwks is not None:
+        return gate.rules.jwks.answer(headers)
     return _json(404, {"error": "not found"})
 
 

@@ -49,7 +49,7 @@ class Proxy:
         """Refuse at once what is refused; what is allowed needs the upstream."""
         arrival: Arrival = scope["gatehouse.arrival"]
         if arrival.target.startswith(own.PREFIX):
-            return own.answer(self._gate, arrival.method, arrival.target)
+            return own.answer(self._gate, arrival.method, arrival.target, arrival.headers)
         described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
         if described is not None:
             return described

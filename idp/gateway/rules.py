@@ -9,6 +9,7 @@ from idp.gateway import answers
 from idp.gateway.aliases import Aliases
 from idp.gateway.client_address import ClientAddress
 from idp.gateway.config import Config, Route
+from idp.gateway.forwarding import Forwarding
 from idp.gateway.headers import Strip
 from idp.gateway.host import valid_host
 from idp.gateway.peers import Peers
@@ -28,6 +29,7 @@ class Rule:
         "audience",
         "invalid_token",
         "judge",
+        "metadata",
         "no_credential",
         "on_stale",
         "route",
@@ -45,6 +47,7 @@ class Rule:
         self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience
+        self.metadata = metadata
         self.judge = Judge(route.require, route.when, route.review, template=route.path, metadata=metadata)
         self.shadow = route.mode == "shadow"
         self.on_stale = route.on_stale
@@ -62,6 +65,9 @@ class Rules:
         self.addresses = ClientAddress(self.peers)
         self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
         self.aliases = Aliases(config.headers.strip)
+        self._strict = Strip(config.headers.strip, authorization=True)
+        self._forwarding = Forwarding(config)
+        self.jwks = self._forwarding.jwks
         self._routes = Routes(config.routes)
         self._named = self._routes.hosts | config.server.hosts
         # A route for every host, and no list of names: then every well-formed name will do.
@@ -77,7 +83,10 @@ class Rules:
     def made(self, route: Route, verifier: Verifier, metadata: str = "") -> Rule:
         """Prepare the rule of a route."""
         stages = tuple(stage for work in self._works for stage in work.stages(route))
-        return Rule(route, verifier, self.strip, metadata, stages)
+        stages += self._forwarding.stages(route, verifier.exchanger)
+        # Where the gateway says who is calling, the caller's own token stays here whatever the file says elsewhere.
+        strip = self._strict if route.exchange or route.assertion else self.strip
+        return Rule(route, verifier, strip, metadata, stages)
 
     def host(self, raw: bytes) -> str | None:
         """Read a Host header; None when it is malformed or not one of ours (RFC 9112 section 3.2)."""

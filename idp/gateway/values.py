@@ -54,6 +54,11 @@ def path(value: Any) -> Path:
     return Path(t.text(value))
 
 
+def paths(value: Any) -> tuple[Path, ...]:
+    """Read the paths of files, the one that counts most first."""
+    return tuple(Path(each) for each in t.words(value))
+
+
 def networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
     """Read a list of networks."""
     if value == []:

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from idp.gateway.config import IssuerConfig
+from idp.gateway.exchange.exchanger import Exchanger
 from idp.gateway.jwks import KeySource
 from idp.gateway.principal import Principal
 from idp.gateway.revocation.feed import Feed
@@ -48,8 +49,10 @@ class Verifier:
         *,
         monotonic: Callable[[], float],
         feed: Feed | None = None,
+        exchanger: Exchanger | None = None,
     ) -> None:
         self.source = source
+        self.exchanger = exchanger  # who swaps its tokens for others, where the gateway may
         self.feed = feed  # what counts no longer; asked for every request, after the verification
         self._config = config
         self._cache = cache

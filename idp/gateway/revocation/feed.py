@@ -70,6 +70,7 @@ class Feed:
             raise AssertionError("an issuer without a stream has no feed")
         self.revoked = Revoked()
         self.failing = False
+        self.listeners: tuple[Callable[[], None], ...] = ()  # told when something more is revoked
         self.delay: float | None = None  # seconds from the latest event to its arrival here
         self._heard = _NEVER  # monotonic seconds when the provider had nothing more to say
         self._config, self._settings = config, settings
@@ -153,6 +154,9 @@ class Feed:
     def _take(self, answer: Answer) -> None:
         for each in answer.ended:
             self.revoked.add(each)
+        if answer.ended:
+            for listener in self.listeners:
+                listener()
         wall, now = self._wall(), self._monotonic()
         drained = answer.complete and not answer.more
         note = drained and now - self._noted >= _KEEP_EVERY

@@ -1,0 +1,52 @@
+"""The exchanges of one issuer, put together from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from idp.gateway.call import Caller
+from idp.gateway.client import credentials
+from idp.gateway.config import ClientConfig, IssuerConfig
+from idp.gateway.discovery import Discovery
+from idp.gateway.exchange.believe import Believer
+from idp.gateway.exchange.client import TokenEndpoint
+from idp.gateway.exchange.exchanger import Exchanger
+from idp.gateway.fetch import Fetch
+from idp.gateway.jwks import KeySource
+from idp.gateway.log import Log
+from idp.gateway.revocation.feed import Feed
+
+
+def exchanger(
+    config: IssuerConfig,
+    client: ClientConfig,
+    source: KeySource,
+    feed: Feed | None,
+    *,
+    log: Log,
+    fetch: Fetch,
+    wall: Callable[[], float],
+    monotonic: Callable[[], float],
+) -> Exchanger:
+    """Make it; nothing is asked and nothing runs until a request needs it."""
+    discovery = Discovery(config.issuer, fetch)
+    endpoint = TokenEndpoint(
+        credentials(client),
+        Believer(config, source, client.id),
+        issuer=config.issuer,
+        address=lambda: config.token_endpoint or discovery.address("token_endpoint"),
+        forget=discovery.forget,
+        sender=lambda: Caller(config.jwks.ca_file),
+        wall=wall,
+    )
+    made = Exchanger(
+        config.name,
+        endpoint,
+        log=log,
+        wall=wall,
+        monotonic=monotonic,
+        revoked=None if feed is None else feed.revoked,
+    )
+    if feed is not None:
+        feed.listeners += (made.sweep,)
+    return made

@@ -1,0 +1,26 @@
+"""What a route says about the token that the server behind it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Actor = Literal["gateway", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A token for one other audience, by exchange (RFC 8693)."""
+
+    audience: str
+    scopes: frozenset[str] = frozenset()  # none: whatever the provider allows
+    ttl: float = 60.0  # how long one is used, if it lives that long
+    actor: Actor = "gateway"  # "none": it names the person alone (impersonation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """A statement by the gateway itself about who is calling."""
+
+    audience: str
+    ttl: float = 60.0
