@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from idp.gateway import table as t
 from idp.gateway import values
@@ -23,16 +23,15 @@ from idp.gateway.config import (
     Route,
     ServerConfig,
     Shape,
-    Upstream,
 )
-from idp.gateway.exchange import load as exchange
-from idp.gateway.exchange.load import Forwarding
 from idp.gateway.headers import normalised
 from idp.gateway.policy import load as policy
 from idp.gateway.policy.model import Mode
 from idp.gateway.revocation import load as revocation
 from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
+from idp.gateway.upstreams import load as upstreams
+from idp.gateway.upstreams.model import Upstream
 
 _MAX_LEEWAY: Final = 60.0
 _MAX_STALE: Final = 7 * 86_400.0
@@ -95,15 +94,12 @@ def _config(top: t.Table, source: str) -> Config:
     on_stale = revocation.on_stale(defaults, OnStale())
     defaults.finish()
     log = top.table("log")
-    headers = top.table("headers")
-    said = exchange.forwarding(top, headers)
     config = Config(
         server=server,
         trusted_proxies=top.value("trusted_proxies", values.networks, ()),
         issuers=issuers,
-        headers=_headers(headers),
-        routes=_routes(top, server.shape, issuers, on_stale, said=said),
-        assertion=said.assertion,
+        headers=_headers(top.table("headers")),
+        routes=_routes(top, server.shape, issuers, on_stale),
         roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
@@ -163,7 +159,7 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
             ca_file=jwks.value("ca_file", values.path, None),
         ),
     )
-    config = exchange.of_issuer(table, revocation.of_issuer(table, config))
+    config = revocation.of_issuer(table, config)
     if config.jwks.max_stale < config.jwks.refresh:
         jwks.problem("max_stale", "must not be shorter than refresh")
     jwks.finish()
@@ -178,19 +174,19 @@ def _headers(table: t.Table) -> HeadersConfig:
         ),
         forward_authorization=table.value("forward_authorization", t.flag, default=False),
     )
+    table.value("identity", t.one_of("headers"), "headers")
     table.finish()
     return config
 
 
-def _routes(
-    top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale, *, said: Forwarding
-) -> tuple[Route, ...]:
+def _routes(top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
         top.problem("routes", "is missing: without a route everything is denied")
+    behind = upstreams.reader(upstreams.named(top.table("upstreams")))
     routes: list[Route] = []
     for table in tables:
-        route = _route(table, shape, issuers, on_stale, said=said)
+        route = _route(table, shape, issuers, on_stale, behind)
         if any(other.id == route.id for other in routes):
             table.problem("id", "is used twice")
         routes.append(route)
@@ -207,7 +203,11 @@ def _check_claims(table: t.Table, routes: list[Route]) -> None:
 
 
 def _route(
-    table: t.Table, shape: Shape, known: tuple[IssuerConfig, ...], on_stale: OnStale, *, said: Forwarding
+    table: t.Table,
+    shape: Shape,
+    known: tuple[IssuerConfig, ...],
+    on_stale: OnStale,
+    behind: Callable[[Any], Upstream],
 ) -> Route:
     issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")
@@ -225,15 +225,12 @@ def _route(
         review=policy.review(table.table("review")) if "review" in table else None,
         mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
         on_stale=revocation.on_stale(table, on_stale),
-        upstream=read_upstream("upstream", values.upstream, None),
-        exchange=exchange.exchange(table, said),
-        assertion=exchange.assertion(table, said),
+        upstream=read_upstream("upstream", behind, None),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
     revocation.check(table, route, known)
-    exchange.check(table, route, known)
     for part in (match, table):
         part.finish()
     return route

@@ -7,17 +7,17 @@ import contextlib
 from typing import Final
 
 from idp.gateway import answers, own
-from idp.gateway.config import Upstream
 from idp.gateway.decide import Gate
 from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
 from idp.gateway.policy import metadata
-from idp.gateway.pool import Pool
 from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule
 from idp.gateway.server.arrival import Arrival
 from idp.gateway.server.exchange import Answer, Receive, Scope, Send
-from idp.gateway.upstream import Stale, UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstreams.behind import Behind
+from idp.gateway.upstreams.dispatch import Sending, reach
 
 # RFC 9110 section 9.2.2: doing it twice does no harm, so a connection that was dead already may be replaced.
 _AGAIN: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -40,10 +40,8 @@ class Proxy:
         config = gate.rules.config
         self._gate = gate
         self._log = log
-        self._server = config.server  # what a listener is built with stays as long as it listens
         self._body_bytes = config.server.limits.body_bytes
-        upstreams = {route.upstream for route in config.routes if route.upstream is not None}
-        self.pools: dict[Upstream, Pool] = {upstream: Pool(upstream, config.server) for upstream in upstreams}
+        self.behind = Behind(lambda: gate.rules.config, log=log)
 
     def instant(self, scope: Scope) -> Answer | None:
         """Refuse at once what is refused; what is allowed needs the upstream."""
@@ -110,48 +108,31 @@ class Proxy:
         finally:
             decision.over()
 
-    def _pool(self, upstream: Upstream) -> Pool:
-        pool = self.pools.get(upstream)
-        if pool is None:
-            pool = self.pools[upstream] = Pool(upstream, self._server)
-        return pool
-
     async def _forward(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
         arrival: Arrival = scope["gatehouse.arrival"]
         rule = decision.rule
         route = rule.route if rule else None
         if rule is None or route is None or route.upstream is None:
             raise UpstreamError("route has no upstream")
-        pool = self._pool(route.upstream)
+        servers = self.behind.of(route.upstream)
         body, more = b"", arrival.has_body
         if more:
             body, more = await _next(receive)
         relay = _Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
         head = self._head(scope, decision, rule) + relay.framed(body, last=not more)
-        connection = await self._send(pool, head, arrival, retry=not arrival.has_body)
+        member, connection = await reach(
+            servers,
+            Sending(
+                head=head,
+                head_only=arrival.method == "HEAD",
+                repeatable=arrival.method in _AGAIN and not arrival.has_body,
+            ),
+        )
         told = decision.answer_headers
         try:
             await (relay.both(connection, send, told) if more else _answer(connection, send, told))
         finally:
-            pool.give_back(connection)
-
-    async def _send(self, pool: Pool, head: bytes, arrival: Arrival, *, retry: bool) -> UpstreamConnection:
-        """Send the head, on a fresh connection if the idle one turns out to be dead."""
-        connection = pool.idle() or await pool.connect()
-        head_only = arrival.method == "HEAD"
-        if not connection.used or not retry or arrival.method not in _AGAIN:
-            connection.begin(head, head_only=head_only)
-            return connection
-        try:
-            connection.begin(head, head_only=head_only)
-            await connection.answered()
-        except Stale:
-            connection = await pool.connect()
-            connection.begin(head, head_only=head_only)
-        except BaseException:
-            pool.give_back(connection)
-            raise
-        return connection
+            servers.release(member, connection)
 
     def _head(self, scope: Scope, decision: Decision, rule: Rule) -> bytes:
         """Write the request for the upstream: the same target, no header of ours by anybody else."""
@@ -268,4 +249,9 @@ async def _say(send: Send, answer: Answer) -> None:
 
 def _failed(fault: UpstreamError) -> answers.Refusal:
     text = "the server behind the gateway did not answer"
-    return answers.Refusal(status=fault.status, reason="upstream", error="bad_gateway", text=text)
+    if fault.retry_after is None:
+        return answers.Refusal(status=fault.status, reason="upstream", error="bad_gateway", text=text)
+    wait = ((b"retry-after", b"%d" % fault.retry_after),)
+    return answers.Refusal(
+        status=fault.status, reason="upstream", error="temporarily_unavailable", text=text, headers=wait
+    )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from idp.gateway.config import ServerConfig
+from idp.gateway.client import Unusable
+from idp.gateway.config import Config, ServerConfig
 from idp.gateway.decide import Gate
 from idp.gateway.issuers import CannotChange
 from idp.gateway.load import ConfigError, parse, read
@@ -29,10 +31,11 @@ Sight = tuple[int, int, int]  # inode, size, time of change
 class Reload:
     """Watches one file for one gate."""
 
-    def __init__(self, path: Path, gate: Gate, *, log: Log) -> None:
+    def __init__(self, path: Path, gate: Gate, *, log: Log, prepare: Callable[[Config], None] | None = None) -> None:
         self.problems: tuple[str, ...] = ()  # of the file that was refused last, for the status
         self._path = path
         self._gate = gate
+        self._prepare = prepare  # reads what a file names; raises Unusable
         self._log = log
         self._seen = self._done = _look(path)
         self._ends = gate.rules.config.ended
@@ -87,10 +90,12 @@ class Reload:
             config = parse(text, source=str(self._path))
             if self._ends and not config.ended:
                 return self._kept('the last line is not "# end", with which the file in force ends')
+            if self._prepare is not None:
+                self._prepare(config)
             self._gate.replace(config)
         except ConfigError as error:
             return self._kept(*map(str, error.problems))
-        except CannotChange as cannot:
+        except (CannotChange, Unusable) as cannot:
             self._waits = _PATIENCE
             return self._kept(str(cannot))
         except Exception as fault:  # noqa: BLE001 - the thread must live, and what is in force stays in force

@@ -7,7 +7,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,7 +18,6 @@ from idp.gateway.contracts import FRONTS
 from idp.gateway.decide import Gate
 from idp.gateway.forward_auth import ForwardAuth
 from idp.gateway.log import JsonLines
-from idp.gateway.pool import Pool
 from idp.gateway.proxy import Proxy
 from idp.gateway.reload import Reload
 from idp.gateway.server.exchange import Shape
@@ -33,21 +32,26 @@ class GatewayServer(uvicorn.Server):
     """uvicorn's server with our keys, clock and log around it."""
 
     def __init__(
-        self, config: uvicorn.Config, *, gate: Gate, log: JsonLines, pools: Iterable[Pool], reload: Reload | None = None
+        self,
+        config: uvicorn.Config,
+        *,
+        gate: Gate,
+        log: JsonLines,
+        proxy: Proxy | None = None,
+        reload: Reload | None = None,
     ) -> None:
         super().__init__(config)
         self._reload = reload
         self._gate = gate
         self._log = log
-        self._pools = pools  # a view: a new file may bring more of them
+        self._proxy = proxy
         self._watch = Watch(self._watched)
 
     def _watched(self) -> Iterator[Watched]:
-        """Everything with a deadline: clients, upstreams, and the pools themselves."""
+        """Everything with a deadline: clients, and what stands behind."""
         yield from cast("set[GatewayProtocol]", self.server_state.connections)
-        for pool in self._pools:
-            yield pool
-            yield from pool.connections
+        if self._proxy is not None:
+            yield from self._proxy.behind.watched()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen once keys and revocations are there; without them too after a while, for readiness says so."""
@@ -77,8 +81,8 @@ class GatewayServer(uvicorn.Server):
             self._reload.stop()
         await super().shutdown(sockets)
         self._watch.stop()
-        for pool in self._pools:
-            pool.close()
+        if self._proxy is not None:
+            self._proxy.behind.close()
         self._gate.stop()
         self._log.event("stopped")
         # uvicorn would raise the signal again, and an orderly end would look like a kill.
@@ -88,11 +92,10 @@ class GatewayServer(uvicorn.Server):
 def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
     """Put the shape that is configured behind a listener."""
     gate = Gate(config, log=log)
-    pools: Iterable[Pool] = ()
+    proxy: Proxy | None = None
     shape: Shape
     if config.server.shape == "proxy":
         shape = proxy = Proxy(gate, log=log)
-        pools = proxy.pools.values()
     else:
         shape = ForwardAuth(gate, FRONTS[config.server.contract], log=log)
     listen = config.server.listen
@@ -113,8 +116,9 @@ def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
         timeout_graceful_shutdown=max(1, round(config.server.drain_seconds)),
         **options,
     )
-    reload = Reload(Path(config.source), gate, log=log) if config.source else None
-    return GatewayServer(settings, gate=gate, log=log, pools=pools, reload=reload)
+    prepare = proxy.behind.prepare if proxy is not None else None
+    reload = Reload(Path(config.source), gate, log=log, prepare=prepare) if config.source else None
+    return GatewayServer(settings, gate=gate, log=log, proxy=proxy, reload=reload)
 
 
 def run(config: Config) -> None:

@@ -27,13 +27,22 @@ Header = tuple[bytes, bytes]
 class UpstreamError(Exception):
     """The server behind did not answer as it should. `status` is what the client hears."""
 
-    def __init__(self, reason: str, status: int = 502) -> None:
+    def __init__(self, reason: str, status: int = 502, *, retry_after: int | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        self.retry_after = retry_after
 
 
-class Stale(UpstreamError):
+class Unreached(UpstreamError):
+    """No connection came about, so nobody has seen the request: another server may be tried."""
+
+
+class Unheard(UpstreamError):
+    """The connection was closed before a byte of an answer: what does no harm twice may be sent to another server."""
+
+
+class Stale(Unheard):
     """An idle connection had been closed by the other side before it saw the request: another one may be tried."""
 
 
@@ -56,11 +65,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._read_paused = False
         self.idle = True
         self.idle_since = 0.0
+        self.generation = 0
         self.used = False
         self._reset(head_only=False)
 
     def _reset(self, *, head_only: bool) -> None:
         self._head_only = head_only
+        self._upgrade = False
         self._heard = False
         self._head_bytes = 0
         self._raw: list[Header] = []
@@ -92,7 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
             if ends_here:
                 self.complete = True
             elif self._fault is None:
-                lost = Stale if self.used and not self._heard else UpstreamError
+                lost = UpstreamError if self._heard else Stale if self.used else Unheard
                 self._fault = lost("upstream closed the connection")
         self._wake()
         self.resume_writing()
@@ -191,9 +202,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # The gateway
 
-    def begin(self, head: bytes, *, head_only: bool) -> None:
+    def begin(self, head: bytes, *, head_only: bool, upgrade: bool = False) -> None:
         """Send the head of a request (and what is there of its body)."""
         self._reset(head_only=head_only)
+        self._upgrade = upgrade
         self.idle = False
         self._deadline = self._loop.time() + self._response_seconds
         if self._transport is None:
@@ -232,6 +244,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_paused = False
             self._transport.resume_reading()
         return body
+
+    @property
+    def faulty(self) -> bool:
+        """Tell whether the other side has failed to answer as it should."""
+        return self._fault is not None
 
     @property
     def reusable(self) -> bool:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from idp.gateway import table as t
 from idp.gateway.address import sound
-from idp.gateway.config import Address, Upstream
+from idp.gateway.config import Address
 from idp.gateway.host import valid_host
 from idp.gateway.template import Template
 
@@ -144,18 +143,3 @@ def template(value: Any) -> Template:
     if template.text == RESERVED or template.text.startswith(RESERVED + "/"):
         raise t.Wrong("is reserved for the gateway itself")
     return template
-
-
-def upstream(value: Any) -> Upstream:
-    """Read the address of an upstream."""
-    given = t.text(value)
-    try:
-        url = urlsplit(given)
-        port = url.port
-    except ValueError:
-        raise t.Wrong("must be an address with a port of at most 65535") from None
-    plain = url.path in {"", "/"} and not (url.query or url.fragment or "@" in url.netloc)
-    if url.scheme not in {"http", "https"} or not url.hostname or not plain or port == 0:
-        raise t.Wrong('must be an address without a path such as "http://orders:8000"')
-    tls = url.scheme == "https"
-    return Upstream(host=url.hostname, port=port or (443 if tls else 80), tls=tls)

@@ -13,6 +13,7 @@ import pytest
 from idp.gateway.config import Config
 from idp.gateway.load import parse
 from idp.gateway.log import JsonLines
+from idp.gateway.pool import Pool
 from idp.gateway.serve import GatewayServer, build
 from tests.gateway import issuer as issuers
 from tests.gateway import upstream as upstreams
@@ -68,6 +69,12 @@ class Running:
     def address(self) -> tuple[str, int] | str:
         name = self.server.servers[0].sockets[0].getsockname()
         return name if isinstance(name, str) else (name[0], name[1])
+
+    @property
+    def pool(self) -> Pool:
+        """The connections to the one server behind."""
+        (servers,) = self.server._proxy.behind.all()
+        return servers.members[0].pool
 
     def ask(self, data: bytes, *, head_only: bool = False) -> Answer:
         return ask(self.address, data, head_only=head_only)

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idp.gateway.config import Address, Upstream
+from idp.gateway.config import Address
 from idp.gateway.lines import line_of
 from idp.gateway.load import ConfigError, load, parse
 from idp.gateway.template import BadTemplate, Template
+from idp.gateway.upstreams.model import Origin, Upstream
 
 GOOD = """\
 version = 1
@@ -61,8 +62,8 @@ def problems(text: str) -> list[str]:
 def test_a_whole_file_is_read():
     config = parse(GOOD)
     first, second = config.routes
-    assert (first.host, first.upstream) == ("api.example", Upstream(host="orders", port=8000))
-    assert second.upstream == Upstream(host="orders", port=443, tls=True)
+    assert (first.host, first.upstream) == ("api.example", Upstream(origins=(Origin(host="orders", port=8000),)))
+    assert second.upstream == Upstream(origins=(Origin(host="orders", port=443, tls=True),))
     assert config.server.listen == Address(host="::1", port=8080)
     assert (config.issuers[0].leeway, config.issuers[0].jwks.refresh) == (10, 0.3)
     assert (first.body_bytes, config.log) == (1 << 30, "decisions.log")

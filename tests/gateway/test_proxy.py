@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from idp.gateway.config import Upstream as Behind
+from idp.gateway.upstreams.model import Origin
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, request
 
@@ -102,8 +102,8 @@ def test_an_upstream_may_answer_before_it_has_heard_all(proxy, upstream, token, 
 
     with socket.create_server(("127.0.0.1", 0)) as server, Client(proxy.address) as client:
         threading.Thread(target=serve, daemon=True).start()
-        (pool,) = proxy.server.config.loaded_app.pools.values()
-        monkeypatch.setattr(pool, "_upstream", Behind(host="127.0.0.1", port=server.getsockname()[1]))
+        pool = proxy.pool
+        monkeypatch.setattr(pool, "_origin", Origin(host="127.0.0.1", port=server.getsockname()[1]))
         monkeypatch.setattr(pool, "_idle", [])
         client.send(request("POST", token=token, Content_Length="1000000") + b"a" * 1_000)
         answer = client.answer()
@@ -316,7 +316,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_frees_the_upstream(proxy
         time.sleep(0.1)
     time.sleep(0.2)
     assert upstream.seen == []
-    pool = next(iter(proxy.server.config.loaded_app.pools.values()))
+    pool = proxy.pool
     assert all(connection.idle for connection in pool.connections)
 
 
@@ -340,7 +340,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_little(serve, issuer, 
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         client.send(request(token=token))
         deadline = time.monotonic() + 5
-        pool = next(iter(proxy.server.config.loaded_app.pools.values()))
+        pool = proxy.pool
         while (not sent or pool.connections) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not pool.connections

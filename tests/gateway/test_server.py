@@ -15,7 +15,6 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from idp.gateway.config import Limits, ServerConfig
-from idp.gateway.config import Upstream as Behind
 from idp.gateway.headers import Strip
 from idp.gateway.peers import Peers
 from idp.gateway.pool import Pool
@@ -26,6 +25,7 @@ from idp.gateway.server.exchange import STATUS_LINES
 from idp.gateway.server.protocol import GatewayProtocol
 from idp.gateway.server.watch import Watch
 from idp.gateway.upstream import Stale, UpstreamConnection, UpstreamError
+from idp.gateway.upstreams.model import Origin
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, request
 
@@ -67,7 +67,7 @@ def shaped(serve, issuer, upstream, monkeypatch):
 
 class Shaped:
     def __init__(self, shape) -> None:
-        self.pools: dict[Any, Any] = {}
+        self.behind = SimpleNamespace(watched=tuple, close=lambda: None, prepare=None)
         self.instant = shape.instant
         self._shape = shape
 
@@ -267,7 +267,7 @@ def test_a_client_that_left_before_its_body_costs_no_connection():
     decision = Decision()
     decision.rule = SimpleNamespace(route=SimpleNamespace(upstream=1))
     proxy = Proxy.__new__(Proxy)
-    proxy.pools = {1: object()}
+    proxy.behind = SimpleNamespace(of=lambda _upstream: None)
     asyncio.run(proxy({"gatehouse.arrival": built, "gatehouse.waiting": (None, decision)}, gone, send))
     assert sent == []
 
@@ -290,7 +290,7 @@ def test_a_body_found_too_large_at_the_moment_of_the_answer_is_too_large():
 
     relay = _Relay(more, chunked=False, limit=1)
     with pytest.raises(TooLarge):
-        asyncio.run(relay.both(Prompt(), None))
+        asyncio.run(relay.both(Prompt(), None, ()))
 
 
 def test_a_body_that_nobody_fetches_waits_and_is_no_fault_of_the_client(shaped):
@@ -408,7 +408,7 @@ class Ground:
     """A pool in a loop of its own."""
 
     def __init__(self, upstream, **settings: Any) -> None:
-        self.pool = Pool(Behind(host="127.0.0.1", port=upstream.port), ServerConfig(**settings))
+        self.pool = Pool(Origin(host="127.0.0.1", port=upstream.port), ServerConfig(**settings))
 
 
 def test_idle_connections_are_closed_before_the_other_side_does(upstream):

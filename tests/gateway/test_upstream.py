@@ -43,7 +43,7 @@ def test_an_answer_without_content_has_no_length(proxy, upstream, token):
 
 def test_a_connection_whose_answer_nobody_fetched_is_not_given_to_the_next(serve, issuer, upstream, token):
     proxy = serve(config_text(issuer, upstream))
-    (pool,) = proxy.server._pools
+    pool = proxy.pool
 
     def behind():
         return next(iter(pool.connections))

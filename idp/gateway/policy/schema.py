@@ -70,14 +70,16 @@ _READERS: Final[Mapping[str, Schema]] = {
     "version": {"const": 1},
     "always": {"const": True},
     "path": _TEXT,
-    "paths": _WORDS,
     "networks": {**_WORDS, "minItems": 0},
     "algs": _WORDS,
     "header_names": _WORDS,
     "host": _TEXT,
     "hosts": _WORDS,
     "issuer_url": _URL,
-    "upstream": _URL,
+    "addresses": _or_list(_URL),
+    "server_name": _TEXT,
+    "check_path": {"type": "string", "pattern": r"^/[\x21\x23-\x7e]*$"},
+    "upstream": _or_list(_TEXT),
     "template": {"type": "string", "pattern": "^/"},
 }
 _LEAVES: Final[Mapping[str, Schema]] = {
