@@ -8,11 +8,13 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from idp.gateway.exchange.model import Assertion, Exchange
 from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 from idp.gateway.upstreams.model import Upstream
 
 Shape = Literal["proxy", "forward_auth"]
+Identity = Literal["headers", "signed_jwt", "exchange"]
 Contract = Literal["nginx", "caddy", "traefik", "envoy"]
 
 
@@ -102,6 +104,17 @@ class IssuerConfig:
     jwks: JwksConfig = JwksConfig()
     client: ClientConfig | None = None
     revocation: RevocationConfig | None = None  # None: a token counts until it expires
+    token_endpoint: str | None = None  # None: from the issuer's discovery document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionConfig:
+    """With what the gateway signs its own statements about callers."""
+
+    issuer: str  # the gateway's own name
+    key_files: tuple[Path, ...]  # the first signs, the others are published
+    alg: str = "ES256"
+    ttl: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +140,8 @@ class Route:
     review: Review | None = None
     mode: Mode = "enforce"  # "shadow": a sound token passes, whatever the policy says, and the log says what it said
     on_stale: OnStale = OnStale()
+    exchange: Exchange | None = None  # with which token a request goes on
+    assertion: Assertion | None = None
     upstream: Upstream | None = None
     body_bytes: int | None = None
 
@@ -140,6 +155,7 @@ class Config:
     issuers: tuple[IssuerConfig, ...]
     headers: HeadersConfig = HeadersConfig()
     routes: tuple[Route, ...]
+    assertion: AssertionConfig | None = None
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)  # for looking at rules, never for deciding
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)

@@ -24,6 +24,8 @@ from idp.gateway.config import (
     ServerConfig,
     Shape,
 )
+from idp.gateway.exchange import load as exchange
+from idp.gateway.exchange.load import Forwarding
 from idp.gateway.headers import normalised
 from idp.gateway.policy import load as policy
 from idp.gateway.policy.model import Mode
@@ -94,12 +96,15 @@ def _config(top: t.Table, source: str) -> Config:
     on_stale = revocation.on_stale(defaults, OnStale())
     defaults.finish()
     log = top.table("log")
+    headers = top.table("headers")
+    said = exchange.forwarding(top, headers)
     config = Config(
         server=server,
         trusted_proxies=top.value("trusted_proxies", values.networks, ()),
         issuers=issuers,
-        headers=_headers(top.table("headers")),
-        routes=_routes(top, server.shape, issuers, on_stale),
+        headers=_headers(headers),
+        routes=_routes(top, server.shape, issuers, on_stale, said=said),
+        assertion=said.assertion,
         roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
@@ -159,7 +164,7 @@ def _issuer(name: str, table: t.Table) -> IssuerConfig:
             ca_file=jwks.value("ca_file", values.path, None),
         ),
     )
-    config = revocation.of_issuer(table, config)
+    config = exchange.of_issuer(table, revocation.of_issuer(table, config))
     if config.jwks.max_stale < config.jwks.refresh:
         jwks.problem("max_stale", "must not be shorter than refresh")
     jwks.finish()
@@ -174,19 +179,20 @@ def _headers(table: t.Table) -> HeadersConfig:
         ),
         forward_authorization=table.value("forward_authorization", t.flag, default=False),
     )
-    table.value("identity", t.one_of("headers"), "headers")
     table.finish()
     return config
 
 
-def _routes(top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale) -> tuple[Route, ...]:
+def _routes(
+    top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale, *, said: Forwarding
+) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
         top.problem("routes", "is missing: without a route everything is denied")
     behind = upstreams.reader(upstreams.named(top.table("upstreams")))
     routes: list[Route] = []
     for table in tables:
-        route = _route(table, shape, issuers, on_stale, behind)
+        route = _route(table, shape, issuers, on_stale, behind, said=said)
         if any(other.id == route.id for other in routes):
             table.problem("id", "is used twice")
         routes.append(route)
@@ -208,6 +214,8 @@ def _route(
     known: tuple[IssuerConfig, ...],
     on_stale: OnStale,
     behind: Callable[[Any], Upstream],
+    *,
+    said: Forwarding,
 ) -> Route:
     issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")
@@ -226,11 +234,14 @@ def _route(
         mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
         on_stale=revocation.on_stale(table, on_stale),
         upstream=read_upstream("upstream", behind, None),
+        exchange=exchange.exchange(table, said),
+        assertion=exchange.assertion(table, said),
         body_bytes=table.value("body_limit", t.size, None),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
     revocation.check(table, route, known)
+    exchange.check(table, route, known)
     for part in (match, table):
         part.finish()
     return route

@@ -70,6 +70,7 @@ _READERS: Final[Mapping[str, Schema]] = {
     "version": {"const": 1},
     "always": {"const": True},
     "path": _TEXT,
+    "paths": _WORDS,
     "networks": {**_WORDS, "minItems": 0},
     "algs": _WORDS,
     "header_names": _WORDS,
