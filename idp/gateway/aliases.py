@@ -12,7 +12,7 @@ from typing import Final
 from idp.gateway.headers import IDENTITY, ORIGIN, OURS, normalised
 
 # What every front replaces by our answer.
-_REPLACED: Final = frozenset(IDENTITY) | {b"x-gatehouse-decision"}
+_REPLACED: Final = frozenset(IDENTITY) | {b"x-auth-assertion", b"x-gatehouse-decision"}
 _REMEMBERED: Final = 1_024
 
 

@@ -27,13 +27,13 @@ class Answer:
 class Client:
     """One connection to the gateway."""
 
-    def __init__(self, address: tuple[str, int] | str, *, timeout: float = 5.0) -> None:
+    def __init__(self, address: tuple[str, int] | str, *, timeout: float = 5.0, source: str | None = None) -> None:
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
             self.socket.connect(address)
         else:
-            self.socket = socket.create_connection(address, timeout)
+            self.socket = socket.create_connection(address, timeout, (source, 0) if source else None)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.kept = b""
 
