@@ -412,6 +412,74 @@ def test_a_program_says_yes_beforehand(ground: Ground) -> None:
     assert len(told["changes"]) == 12
 
 
+INTERNAL = "https://orders.internal"
+EXCHANGES = f"""
+exchange = {{ audience = "{INTERNAL}", scope = ["read"], ttl = "45s" }}
+[[routes]]
+id = "order-list"
+match = {{ method = ["GET"], path = "/orders" }}
+audience = "{ORDERS}"
+upstream = "http://127.0.0.1:1"
+exchange = {{ audience = "{INTERNAL}", scope = ["list"], ttl = "1500ms" }}
+"""
+
+
+def test_exchanges_of_routes_are_one_permission_for_each_target(ground: Ground) -> None:
+    ground.write(ISSUER + ROUTES + EXCHANGES)
+    lines = ground.lines()
+    assert "+ client orders-gateway may exchange tokens" in lines
+    assert lines[-1] == (
+        f"+ client orders-gateway may exchange tokens for {INTERNAL}, for list read, at most 45 s long, "
+        "named as the one who acts"
+    )
+    ground.apply()
+    (row,) = ground.cli.json("exchange", "list")["exchanges"]
+    assert (row["client_id"], row["audience"], row["scopes"]) == ("orders-gateway", INTERNAL, ["list", "read"])
+    assert (row["ways"], row["max_ttl"]) == (["delegation"], 45)
+    ground.cli.told("exchange", "allow", "orders-gateway", INTERNAL, "--scope", "read", "--impersonation",
+                    "--no-delegation", "--owner", "team-orders")  # fmt: skip
+    (change,) = ground.plan()["changes"]
+    assert change["text"] == (
+        f"client orders-gateway may exchange tokens for {INTERNAL}: for read, now for list read; "
+        "no time limit of its own, now at most 45 s long; "
+        "not named as the one who acts, now named as the one who acts; "
+        "in the person's own name, now never in the person's own name"
+    )
+    assert (change["gains"], change["loses"]) == (["scope list"], [])
+    ground.apply()
+    (row,) = ground.cli.json("exchange", "list")["exchanges"]
+    assert (row["max_ttl"], row["owner"], row["ways"]) == (45, "team-orders", ["delegation"])
+    ground.write(ISSUER + ROUTES)
+    assert ground.lines() == [
+        f"- client orders-gateway may exchange tokens for {INTERNAL}",
+        "- client orders-gateway may exchange tokens",
+        f"- scope read of {INTERNAL}",
+        f"- scope list of {INTERNAL}",
+        f"- API {INTERNAL}",
+    ]
+    ground.apply()
+    with ground.cli.db.read() as tx:
+        gateway = client.find(tx, "orders-gateway")
+        assert gateway is not None
+        assert gateway.grant_types == []
+        assert api.find(tx, INTERNAL) is None
+
+
+def test_an_exchange_without_scopes_allows_nothing_and_says_so(ground: Ground) -> None:
+    ground.write(ISSUER + ROUTES + EXCHANGES.replace('scope = ["read"], ', "").replace('scope = ["list"], ', ""))
+    assert ground.plan()["notes"] == [f"an exchange for {INTERNAL} names no scope: none is allowed by it"]
+
+
+def test_a_permission_that_people_gave_the_client_goes_only_when_pruned(ground: Ground) -> None:
+    ground.apply()
+    ground.cli.told("api", "create", REPORTS, "--name", "Reports", "--scope", "look")
+    ground.cli.told("exchange", "allow", "orders-gateway", REPORTS, "--scope", "look")
+    assert ground.plan()["changes"] == []
+    assert ground.lines("--prune") == [f"- client orders-gateway may exchange tokens for {REPORTS}"]
+    ground.apply("--prune")
+    assert ground.cli.json("exchange", "list")["exchanges"] == []
+
+
 def test_scopes_that_belong_nowhere_are_named(ground: Ground) -> None:
     other = ROUTES.replace(ORDERS, REPORTS).replace("order-", "report-").replace("/orders", "/reports")
     roles = '[roles]\nsupport = ["read", "erase"]\nidle = ["sleep"]\nchief = ["write"]\n'

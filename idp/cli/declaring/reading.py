@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from idp.cli.api import AUDIENCE
-from idp.clients.client import BASIC, PRIVATE_KEY_JWT
+from idp.clients.client import BASIC, PRIVATE_KEY_JWT, TOKEN_EXCHANGE
 from idp.clients.declaration import model
 from idp.clients.declaration.model import Declaration, Undeclarable
 from idp.clients.declaration.present import key_names
 from idp.clients.registration import MIN_SECRET, Registration
 from idp.gateway.client import Key, Secret, Unusable
 from idp.gateway.config import ClientConfig, Config, IssuerConfig, Route
+from idp.gateway.exchange.model import Exchange
 from idp.gateway.policy.model import Condition, Not, RoleAll, RoleAny, Scope, parts
 from idp.protocol.scope import OIDC, TOKEN
 from idp.store.declared import Item
@@ -48,8 +50,10 @@ def read(config: Config, *, provider: str, name: str | None, jwks: Mapping[str, 
     if called is None:
         raise Undeclarable("the file names no client of its own: say by --name under which name it is remembered")
     apis = _apis(config, routes)
+    unsaid = {route.exchange.audience for route in routes if route.exchange is not None and not route.exchange.scopes}
     foreign = [f'route "{route.id}" is for another provider' for route in config.routes if route.issuer not in names]
-    notes = (*foreign, *_unplaced(config, apis))
+    open_ended = [f"an exchange for {audience} names no scope: none is allowed by it" for audience in sorted(unsaid)]
+    notes = (*foreign, *open_ended, *_unplaced(config, apis))
     _check(apis, provider)
     items: dict[Item, Mapping[str, object]] = {}
     for audience, api in apis.items():
@@ -59,6 +63,7 @@ def read(config: Config, *, provider: str, name: str | None, jwks: Mapping[str, 
         facts, registration = _registration(client, jwks)
         items[model.CLIENT, client.id] = facts
         items.update({(model.SERVES, route.audience, client.id): {} for route in routes})
+        items.update(_exchanges(client.id, routes))
     return Read(declaration=Declaration(name=called, items=items, client=registration), notes=notes)
 
 
@@ -81,6 +86,8 @@ def _apis(config: Config, routes: Iterable[Route]) -> dict[str, _Api]:
                 api.scopes |= condition.names
             elif isinstance(condition, RoleAny | RoleAll):
                 api.roles |= condition.names
+        if route.exchange is not None:
+            apis.setdefault(route.exchange.audience, _Api()).scopes |= route.exchange.scopes
     for role, scopes in config.roles.items():
         for api in apis.values():
             if api.scopes & scopes:
@@ -90,6 +97,25 @@ def _apis(config: Config, routes: Iterable[Route]) -> dict[str, _Api]:
             known = {scope for api in apis.values() for scope in api.scopes}
             named[0].scopes |= scopes - known
     return apis
+
+
+def _exchanges(client_id: str, routes: Iterable[Route]) -> dict[Item, Mapping[str, object]]:
+    """Say which exchanges the gateway needs: one permission for each target, wide enough for all its routes."""
+    wanted: dict[str, list[Exchange]] = {}
+    for route in routes:
+        if route.exchange is not None:
+            wanted.setdefault(route.exchange.audience, []).append(route.exchange)
+    items: dict[Item, Mapping[str, object]] = {}
+    for audience, exchanges in wanted.items():
+        items[model.EXCHANGE, audience, client_id] = {
+            "scopes": sorted({scope for each in exchanges for scope in each.scopes}),
+            "max_ttl": max(ceil(each.ttl) for each in exchanges),
+            "delegation": any(each.actor == "gateway" for each in exchanges),
+            "impersonation": any(each.actor == "none" for each in exchanges),
+        }
+    if items:
+        items[model.MAY, client_id, TOKEN_EXCHANGE] = {}
+    return items
 
 
 def _asked(conditions: Iterable[Condition]) -> Iterator[Condition]:

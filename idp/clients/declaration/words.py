@@ -27,6 +27,12 @@ _NAMES: Final = {
     model.EXCHANGE: "client {1} may exchange tokens for {0}",
 }
 
+_LISTS: Final = {"keys": "key", "scopes": "for"}
+_SWITCHES: Final = {
+    "delegation": ("not named as the one who acts", "named as the one who acts"),
+    "impersonation": ("never in the person's own name", "in the person's own name"),
+}
+
 
 def name(item: Item) -> str:
     """Name a thing. What people chose is shown as text and never as something a terminal obeys."""
@@ -36,37 +42,28 @@ def name(item: Item) -> str:
 
 def added(item: Item, facts: Facts) -> str:
     """Name a thing that is to be made, with what is said of it."""
-    said = [text for word, value in facts.items() if (text := _fact(word, value))]
+    said = [_fact(word, value) for word, value in facts.items() if value is not False]
     return ", ".join([name(item), *said])
 
 
 def changed(item: Item, before: Facts, after: Facts) -> str:
     """Say how a thing differs from what is declared."""
-    said = []
-    for word, value in after.items():
-        if before.get(word) != value:
-            was, now = _fact(word, before.get(word)), _fact(word, value)
-            said.append("has another secret" if word == "secret" else f"{was or 'unlimited'}, now {now or 'unlimited'}")
+    said = [
+        "has another secret" if word == "secret" else f"{_fact(word, before.get(word))}, now {_fact(word, value)}"
+        for word, value in after.items()
+        if before.get(word) != value
+    ]
     return f"{name(item)}: {'; '.join(said)}"
 
 
-def _fact(word: str, value: object) -> str:  # noqa: PLR0911 - one return for each fact
-    match word, value:
-        case "auth_method", str(method):
-            return f"proves itself by {method}"
-        case "keys", list(keys):
-            return f"key {' '.join(keys)}" if keys else "no key"
-        case "secret", str():
-            return "with a secret"
-        case "scopes", list(scopes):
-            return f"for {' '.join(scopes)}"
-        case "max_ttl", int(seconds):
-            return f"at most {seconds} s long"
-        case "delegation", bool(on):
-            return "named as the one who acts" if on else "not named as the one who acts"
-        case "impersonation", bool(on):
-            return "in the person's own name" if on else ""
-    return ""
+def _fact(word: str, value: object) -> str:
+    if isinstance(value, bool):
+        return _SWITCHES[word][value]
+    if isinstance(value, list):
+        return f"{_LISTS[word]} {' '.join(map(readable, value)) or 'none'}"
+    if word == "max_ttl":
+        return "no time limit of its own" if value is None else f"at most {value} s long"
+    return f"proves itself by {value}" if word == "auth_method" else "with a secret"
 
 
 def affected(tx: Session, item: Item) -> tuple[str, ...]:
