@@ -12,18 +12,23 @@ from idp.accounts.throttle import Limits, Throttle
 from idp.audit.log import AuditLog
 from idp.clients import assertion, issuer_api
 from idp.clients.authentication import ClientAuthentication
-from idp.clients.client import AUTH_METHODS, NONE
+from idp.clients.certificate import Authorities
+from idp.clients.client import AUTH_METHODS, NONE, TLS, TLS_METHODS
 from idp.clients.directory import ClientDirectory
 from idp.endpoints import authorize, discovery, events, health, introspect, jwks, logout, revoke, userinfo
 from idp.endpoints.token import registry
 from idp.endpoints.token import views as token
+from idp.jose import dpop
 from idp.keys.rotation import Keyring
+from idp.protocol.dpop import Nonces
 from idp.protocol.metadata import ServerFacts
 from idp.store import extension
 from idp.store.sealed import load_master_key
 from idp.web import assets as web_assets
 from idp.web import cookies, csrf, errors, headers, logs
 from idp.web.client_address import ClientAddress
+from idp.web.client_certificate import ClientCertificate
+from idp.web.proofs import Proofs
 from idp.web.provider import Provider
 from idp.web.server import AuthorizationServer
 from idp.web.services import EXTENSION, Services
@@ -62,6 +67,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
     logs.configure(settings.log_level)
     app = Provider(
         issuer=settings.issuer,
+        alias=settings.mtls_base_url,
         template_folder=str(assets.folder("templates")),
         static_folder=str(assets.folder("static")),
     )
@@ -95,15 +101,26 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
 
 def server_facts(settings: Settings) -> ServerFacts:
     """Gather what the metadata tells from the registries that enforce it."""
+    methods = tuple(method for method in AUTH_METHODS if method not in _without(settings))
     return ServerFacts(
         issuer=settings.issuer,
         paths=PATHS,
         grant_types=registry.GRANT_TYPES,
-        auth_methods=AUTH_METHODS,
-        introspection_auth_methods=tuple(method for method in AUTH_METHODS if method != NONE),
+        auth_methods=methods,
+        introspection_auth_methods=tuple(method for method in methods if method != NONE),
         assertion_algs=assertion.ALGS,
         id_token_algs=tuple(settings.signing_algs),
+        dpop_algs=dpop.ALGS,
+        certificates=settings.client_certificate_header is not None,
+        mtls_base=settings.mtls_base_url,
     )
+
+
+def _without(settings: Settings) -> frozenset[str]:
+    """Name the methods that nobody can use here: no front hands on certificates, or no authority vouches for them."""
+    if settings.client_certificate_header is None:
+        return frozenset(TLS_METHODS)
+    return frozenset({TLS}) if settings.client_ca_file is None else frozenset()
 
 
 def _configure(app: Flask, sealer: Sealer) -> None:
@@ -125,6 +142,8 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
     clients = ClientDirectory(db, token_lifetime=settings.access_token_lifetime)
     server = AuthorizationServer()
     registry.register(server)
+    address = ClientAddress(settings.trusted_proxies, settings.client_address_header)
+    origins = tuple(filter(None, (settings.issuer, settings.mtls_base_url)))
     return Services(
         settings=settings,
         db=db,
@@ -132,7 +151,11 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
         keyring=Keyring(db, sealer, settings),
         clients=clients,
         client_authentication=ClientAuthentication(
-            clients, db, issuer=settings.issuer, token_endpoint=settings.issuer + PATHS["token"]
+            clients,
+            db,
+            issuer=settings.issuer,
+            token_endpoints=[origin + PATHS["token"] for origin in origins],
+            authorities=Authorities(settings.client_ca_file),
         ),
         passwords=Passwords.from_settings(settings),
         throttle=Throttle(Limits.from_settings(settings)),
@@ -140,6 +163,8 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
         clock=clock,
         server=server,
         audit=AuditLog(clock),
-        client_address=ClientAddress(settings.trusted_proxies, settings.client_address_header),
+        client_address=address,
+        client_certificate=ClientCertificate(address, settings.client_certificate_header),
+        proofs=Proofs(Nonces(key=sealer.derive("dpop nonce")), demand_nonce=settings.dpop_nonce, origins=origins),
         tally=Tally(),
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from idp.cli import client_sender
 from idp.cli.api import find_api
 from idp.cli.context import MFA, opened, read_secret
 from idp.cli.key import config_option, json_option
@@ -42,6 +42,9 @@ def cli() -> None:
     """Applications that may ask for tokens."""
 
 
+cli.add_command(client_sender.edit)
+
+
 @cli.command(name="create")
 @click.argument("client_id")
 @click.option("--name", help="Name shown to people; the client id if left out.")
@@ -54,7 +57,10 @@ def cli() -> None:
 @click.option("--grant", "grants", type=click.Choice(GRANT_TYPES), multiple=True, help="Grant type; may be repeated.")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; openid, profile, email by default.")
 @click.option("--api", "apis", multiple=True, metavar="AUDIENCE", help="Every scope of this API; may be repeated.")
-@click.option("--jwks", type=click.File("rb"), help="File with its public keys, for private_key_jwt.")
+@click.option("--jwks", type=click.File("rb"), help="File with its public keys, or certificates (x5c).")
+@click.option("--dpop-bound", is_flag=True, help="Its tokens are bound to a key that it proves each time (DPoP).")
+@click.option("--certificate-bound", is_flag=True, help="Its tokens are bound to its TLS certificate.")
+@client_sender.tls_subject_options
 @click.option("--id-token-alg", type=click.Choice(ALGS), default="RS256", show_default=True, help="For ID tokens.")
 @click.option("--secret-stdin", is_flag=True, help="Read a chosen secret from standard input; a weak one is refused.")
 @click.option("--no-pkce", is_flag=True, help="Do not demand PKCE of a client that keeps a secret.")
@@ -196,7 +202,10 @@ def _registration(client_id: str, given: dict[str, object]) -> Registration:
         application_type="native" if given["native"] else "web",
         require_pkce=not given["no_pkce"],
         require_consent=not given["no_consent"],
-        jwks=_jwks(given["jwks"]),
+        jwks=None if given["jwks"] is None else client_sender.read_jwks(given["jwks"]),
+        dpop_bound=bool(given["dpop_bound"]),
+        certificate_bound=bool(given["certificate_bound"]),
+        tls_subject=client_sender.tls_subject(given),
         mfa=str(given["mfa"]),
         access_token_format=REFERENCE if given["reference_tokens"] else JWT,
         id_token_alg=str(given["id_token_alg"]),
@@ -226,18 +235,6 @@ def _wanted_scopes(wanted: Registration, given: dict[str, object]) -> tuple[str,
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(str(each) for each in value) if isinstance(value, tuple) else ()
-
-
-def _jwks(file: object) -> dict[str, object] | None:
-    if file is None:
-        return None
-    try:
-        keys = json.load(file)  # type: ignore[arg-type]  # click opened it
-    except ValueError:
-        keys = None
-    if not isinstance(keys, dict):
-        raise click.ClickException("jwks: the file does not hold a JWK Set")
-    return keys
 
 
 def _allow(tx: Session, client_id: str, names: Iterable[str], audiences: Iterable[str]) -> None:

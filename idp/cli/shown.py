@@ -101,6 +101,9 @@ def client_facts(tx: Session, row: Client) -> dict[str, object]:
         "require_consent": row.require_consent,
         "mfa": row.mfa,
         "access_token_format": row.access_token_format,
+        "dpop_bound_access_tokens": row.dpop_bound,
+        "tls_client_certificate_bound_access_tokens": row.certificate_bound,
+        "tls_client_auth": row.tls_subject,
         "scopes": {audience: sorted(names) for audience, names in client.scopes(tx, row.client_id).items()},
         "created": stamp(row.created_at),
     }

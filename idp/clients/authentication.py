@@ -1,4 +1,4 @@
-"""Client authentication: secret by header or body, signed assertion, or none (RFC 6749 section 2.3, RFC 7523).
+"""Client authentication: secret, signed assertion, certificate, or none (RFC 6749 section 2.3, RFC 7523, RFC 8705).
 
 Every failure is one refusal with one text: which part was wrong is for the log alone.
 """
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
-from idp.clients import assertion
-from idp.clients.client import BASIC, NONE, POST, PRIVATE_KEY_JWT
+from idp.clients import assertion, certificate
+from idp.clients.client import BASIC, NONE, POST, PRIVATE_KEY_JWT, TLS_METHODS
 from idp.protocol.errors import InvalidClient, InvalidRequest
 from idp.store.digests import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from idp.clients.certificate import Authorities
     from idp.clients.client import Client
     from idp.clients.directory import ClientDirectory
     from idp.store.database import Database
@@ -38,17 +39,27 @@ class Presented:
 
     authorization: str | None = field(repr=False)
     values: Mapping[str, str] = field(repr=False)
+    certificate: bytes | None = field(default=None, repr=False)  # DER, from a front that ends TLS
 
 
 class ClientAuthentication:
     """Finds out which client is calling, for every endpoint that asks."""
 
-    def __init__(self, clients: ClientDirectory, db: Database, *, issuer: str, token_endpoint: str) -> None:
+    def __init__(
+        self,
+        clients: ClientDirectory,
+        db: Database,
+        *,
+        issuer: str,
+        token_endpoints: Iterable[str],
+        authorities: Authorities,
+    ) -> None:
         self._clients = clients
         self._db = db
         # RFC 7523 section 3: who an assertion may be meant for; fapi2 clients must name the issuer alone.
         self._issuer = issuer
-        self._audiences = frozenset({issuer, token_endpoint})
+        self._audiences = frozenset({issuer, *token_endpoints})
+        self._authorities = authorities
 
     def authenticate(self, presented: Presented, now: datetime) -> Client:
         """Return the client, or refuse."""
@@ -58,6 +69,10 @@ class ClientAuthentication:
             _check_secret(client, secret)
         if client is None:
             raise _refusal("unknown or disabled client")
+        if client.auth_method in TLS_METHODS and method == NONE:
+            # RFC 8705 section 2: client_id says who, the certificate of the connection proves it.
+            certificate.check(client, presented.certificate, self._authorities, now)
+            return client
         # RFC 7591 section 2: only the method it registered.
         if client.auth_method != method:
             raise _refusal("method is not the registered one")

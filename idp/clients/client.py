@@ -19,7 +19,10 @@ BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
 PRIVATE_KEY_JWT: Final = "private_key_jwt"
 NONE: Final = "none"
-AUTH_METHODS: Final = (BASIC, POST, PRIVATE_KEY_JWT, NONE)
+TLS: Final = "tls_client_auth"  # by a certificate of an authority (RFC 8705 section 2.1)
+SELF_SIGNED: Final = "self_signed_tls_client_auth"  # by a certificate that is registered (section 2.2)
+TLS_METHODS: Final = (TLS, SELF_SIGNED)
+AUTH_METHODS: Final = (BASIC, POST, PRIVATE_KEY_JWT, *TLS_METHODS, NONE)
 
 AUTHORIZATION_CODE: Final = "authorization_code"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - a grant type
@@ -60,6 +63,10 @@ class Client:
     require_pkce: bool = True
     require_consent: bool = True
     fapi2: bool = False
+    dpop_bound: bool = False  # dpop_bound_access_tokens (RFC 9449 section 5.2)
+    certificate_bound: bool = False  # tls_client_certificate_bound_access_tokens (RFC 8705 section 3.4)
+    tls_subject: tuple[str, str] | None = None  # which name of a certificate is its own, and what it says
+    certificates: frozenset[str] = frozenset()  # thumbprints of its own, self-signed ones
     access_token_format: str = JWT
     reviewed: bool = True
     mfa: str = "optional"
@@ -81,6 +88,11 @@ class Client:
     def public(self) -> bool:
         """Say whether the client cannot keep a secret (RFC 6749 section 2.1)."""
         return self.auth_method == NONE
+
+    @property
+    def asymmetric(self) -> bool:
+        """Say whether it authenticates by a private key, which nobody who was shown anything can have."""
+        return self.auth_method in {PRIVATE_KEY_JWT, *TLS_METHODS}
 
     @property
     def native(self) -> bool:

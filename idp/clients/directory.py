@@ -6,7 +6,8 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from idp.clients.client import Api, Client
+from idp.clients import certificate
+from idp.clients.client import SELF_SIGNED, Api, Client
 from idp.jose.keys import KeySet
 from idp.jose.strict import JoseError
 from idp.store import api as api_store
@@ -68,6 +69,10 @@ def load(tx: Session, client_id: str, token_lifetime: timedelta) -> Client | Non
         require_pkce=row.require_pkce,
         require_consent=row.require_consent,
         fapi2=row.fapi2,
+        dpop_bound=row.dpop_bound,
+        certificate_bound=row.certificate_bound,
+        tls_subject=_tls_subject(row.tls_subject),
+        certificates=certificate.registered(row.jwks) if row.auth_method == SELF_SIGNED else frozenset(),
         access_token_format=row.access_token_format,
         reviewed=row.reviewed,
         mfa=row.mfa,
@@ -115,6 +120,10 @@ def api_facts(
         scopes=scopes,
         roles=roles,
     )
+
+
+def _tls_subject(kept: dict[str, object] | None) -> tuple[str, str] | None:
+    return None if kept is None else next((name, str(value)) for name, value in kept.items())
 
 
 def _keys(jwks: dict[str, object] | None) -> KeySet | None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from idp.clients import certificate
 from idp.clients.client import (
     ACCESS_TOKEN_FORMATS,
     AUTH_METHODS,
@@ -21,6 +22,9 @@ from idp.clients.client import (
     POST,
     PRIVATE_KEY_JWT,
     REFRESH_TOKEN,
+    SELF_SIGNED,
+    TLS,
+    TLS_METHODS,
     TOKEN_EXCHANGE,
 )
 from idp.jose.keys import ALGS, KeySet
@@ -43,6 +47,7 @@ MAX_NAME: Final = 100
 _CLIENT_ID: Final = re.compile(r"[!-9;-~]{1,100}")
 # Accounts are named so in `sub`; a client of that shape could be taken for a person (RFC 9700 section 4.15).
 _ACCOUNT_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_LINKS: Final = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 _SECRET_METHODS: Final = frozenset({BASIC, POST})
 
 
@@ -71,6 +76,9 @@ class Registration:
     id_token_alg: str = "RS256"  # noqa: S105 - an algorithm
     mfa: str = "optional"
     fapi2: bool = False
+    dpop_bound: bool = False
+    certificate_bound: bool = False
+    tls_subject: tuple[str, str] | None = None  # which name of its certificate, and what it says
     access_token_format: str = JWT
     client_uri: str | None = None
     logo_uri: str | None = None
@@ -86,9 +94,27 @@ class Registration:
         return self.auth_method in _SECRET_METHODS
 
 
+def registered(row: store.Client) -> Registration:
+    """Return a client as it would be registered now, to see whether it may be changed."""
+    same = ("client_id", "name", "auth_method", "application_type", "require_pkce", "require_consent", "jwks", "mfa")
+    more = ("id_token_alg", "fapi2", "dpop_bound", "certificate_bound", "access_token_format")
+    lists = ("grant_types", "redirect_uris", "post_logout_redirect_uris")
+    facts: dict[str, Any] = {name: getattr(row, name) for name in (*same, *more, *_LINKS)}
+    facts |= {name: tuple(getattr(row, name)) for name in lists}
+    subject = None if row.tls_subject is None else next((name, str(said)) for name, said in row.tls_subject.items())
+    return Registration(tls_subject=subject, **facts)
+
+
 def problems(wanted: Registration) -> tuple[str, ...]:
     """Return everything that is wrong, in words; nothing when the client may be registered."""
-    found = (*_names(wanted), *_methods(wanted), *_grants(wanted), *_addresses(wanted), *_secret(wanted))
+    found = (
+        *_names(wanted),
+        *_methods(wanted),
+        *_certificates(wanted),
+        *_grants(wanted),
+        *_addresses(wanted),
+        *_secret(wanted),
+    )
     return tuple(dict.fromkeys(found))
 
 
@@ -118,6 +144,9 @@ def register(tx: Session, wanted: Registration, now: datetime) -> str | None:
         id_token_alg=wanted.id_token_alg,
         mfa=wanted.mfa,
         fapi2=wanted.fapi2,
+        dpop_bound=wanted.dpop_bound,
+        certificate_bound=wanted.certificate_bound,
+        tls_subject=None if wanted.tls_subject is None else dict([wanted.tls_subject]),
         access_token_format=wanted.access_token_format,
         client_uri=wanted.client_uri,
         logo_uri=wanted.logo_uri,
@@ -147,11 +176,23 @@ def _methods(wanted: Registration) -> Iterator[str]:
         yield f"id_token_alg: write one of {', '.join(ALGS)}"
     if wanted.auth_method == PRIVATE_KEY_JWT and wanted.jwks is None:
         yield "jwks: private_key_jwt needs the client's public keys"
-    if wanted.jwks is not None and not _usable(wanted.jwks):
+    if wanted.jwks is not None and wanted.auth_method != SELF_SIGNED and not _usable(wanted.jwks):
         yield "jwks: write a JWK Set of public keys for RS256, PS256, ES256 or EdDSA"
-    if wanted.fapi2 and wanted.auth_method != PRIVATE_KEY_JWT:
+    if wanted.fapi2 and wanted.auth_method not in {PRIVATE_KEY_JWT, *TLS_METHODS}:
         # FAPI 2.0 Security Profile section 5.3.2.1.
-        yield "auth_method: a fapi2 client proves itself by private_key_jwt"
+        yield "auth_method: a fapi2 client proves itself by private_key_jwt or a certificate"
+
+
+def _certificates(wanted: Registration) -> Iterator[str]:
+    """RFC 8705 sections 2.1.2 and 2.2.2: one name of an authority's certificate, or the certificates themselves."""
+    if (wanted.tls_subject is not None) is not (wanted.auth_method == TLS):
+        yield "tls_subject: tls_client_auth, and nothing else, needs one name of the client's certificate"
+    elif wanted.tls_subject is not None:
+        wrong = certificate.problem(*wanted.tls_subject)
+        if wrong is not None:
+            yield f"tls_subject: {wrong}"
+    if wanted.auth_method == SELF_SIGNED and not certificate.registered(wanted.jwks):
+        yield "jwks: self_signed_tls_client_auth needs the client's certificate as x5c of a key"
 
 
 def _usable(jwks: Mapping[str, object]) -> bool:
@@ -184,7 +225,7 @@ def _addresses(wanted: Registration) -> Iterator[str]:
             wrong = redirect_uri.problem(uri, native=native)
             if wrong is not None:
                 yield f"{name}: {wrong}"
-    for name in ("client_uri", "logo_uri", "policy_uri", "tos_uri"):
+    for name in _LINKS:
         uri = getattr(wanted, name)
         if uri is not None and not _is_web(uri):
             yield f"{name}: write an https address"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from idp.jose.sign import sign
+from idp.protocol.confirmation import token_type
 from idp.protocol.errors import InvalidClient, InvalidRequest
 from idp.store import grant, session
 from idp.store import token as tokens
@@ -35,7 +36,7 @@ SIGNED_TYP = "token-introspection+jwt"
 INACTIVE: Mapping[str, object] = {"active": False}
 # Told as they stand in the token; the rest of it is between client and provider.
 TOLD = (
-    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "auth_time", "acr", "amr",
+    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "grant_id", "auth_time", "acr", "amr",
     "act", "may_act", "txn", "parents", "cnf",
 )  # fmt: skip
 
@@ -78,7 +79,8 @@ def _state(held: Services, caller: Client, token: str, now: datetime) -> Mapping
         if not mine or not tokens.is_live(tx, found.claims, now):
             return INACTIVE
     told = {name: found.claims[name] for name in TOLD if name in found.claims}
-    return {"active": True, "token_type": "Bearer", **told}
+    cnf = found.claims.get("cnf")
+    return {"active": True, "token_type": token_type(cnf if isinstance(cnf, dict) else None), **told}
 
 
 def _refresh_state(tx: Session, caller: Client, token: str, now: datetime) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ with the one a token is bound to, or binds a token to it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -47,13 +47,14 @@ def verify_proof(
     given: str,
     *,
     method: str,
-    address: str,
+    addresses: Collection[str],
     now: float,
     access_token: str | None = None,
 ) -> Proof:
     """Check everything about a proof that needs no memory (RFC 9449 section 4.3).
 
-    `given` is the header as it came: two joined by a server have a comma, which no proof has.
+    `given` is the header as it came: two joined by a server have a comma, which no proof has. `addresses` are the names
+    that the place has where the proof was brought.
     """
     if len(given) > _MAX_PROOF:
         raise JoseError("proof is too long")
@@ -68,7 +69,7 @@ def verify_proof(
     if claims.get("htm") != method:
         raise JoseError("proof htm is another")
     htu = claims.get("htu")
-    if not isinstance(htu, str) or not same_address(htu, address):
+    if not isinstance(htu, str) or not any(same_address(htu, each) for each in addresses):
         raise JoseError("proof htu is another")
     if access_token is not None:
         _check_ath(claims, access_token)

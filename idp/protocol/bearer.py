@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from idp.protocol.errors import InvalidRequest
 
@@ -12,7 +13,15 @@ TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 MAX_TOKEN = 16_384
 
 
-def read(authorization: Sequence[str], *, form: Sequence[str] = ()) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A token and how it was sent. Never printed."""
+
+    token: str = field(repr=False)
+    dpop: bool = False  # by the scheme that promises a proof (RFC 9449 section 7.1)
+
+
+def read(authorization: Sequence[str], *, form: Sequence[str] = ()) -> Credential | None:
     """Find the one token of a request, or None when there is none.
 
     `authorization` holds every Authorization header, `form` every access_token of a form body. A token in
@@ -22,13 +31,13 @@ def read(authorization: Sequence[str], *, form: Sequence[str] = ()) -> str | Non
     if len(authorization) + len(form) > 1:
         raise InvalidRequest("more than one credential")
     if form:
-        return _checked(form[0])
+        return Credential(token=_checked(form[0]))
     if not authorization:
         return None
     scheme, _, rest = authorization[0].strip(" ").partition(" ")
-    if scheme.lower() != "bearer":
+    if scheme.lower() not in {"bearer", "dpop"}:
         return None
-    return _checked(rest.strip(" "))
+    return Credential(token=_checked(rest.strip(" ")), dpop=scheme.lower() == "dpop")
 
 
 def _checked(token: str) -> str:
@@ -37,7 +46,7 @@ def _checked(token: str) -> str:
     return token
 
 
-def challenge(*, error: str = "", description: str = "", **attributes: str) -> str:
+def challenge(*, scheme: str = "Bearer", error: str = "", description: str = "", **attributes: str) -> str:
     """Write a WWW-Authenticate value; without an error it only asks (RFC 6750 section 3).
 
     Attributes (realm, scope, resource_metadata) are ours, never the caller's; what cannot stand in a
@@ -45,7 +54,7 @@ def challenge(*, error: str = "", description: str = "", **attributes: str) -> s
     """
     pairs = {**attributes, "error": error, "error_description": description}
     written = [f'{name}="{_quotable(value)}"' for name, value in pairs.items() if value]
-    return "Bearer " + ", ".join(written) if written else "Bearer"
+    return f"{scheme} {', '.join(written)}" if written else scheme
 
 
 def _quotable(value: str) -> str:

@@ -132,6 +132,22 @@ class InvalidToken(ProtocolError):
     status = 401
 
 
+class InvalidDpopProof(ProtocolError):
+    """The proof of possession is missing, wrong, stale or used (RFC 9449 sections 5 and 7.1)."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDpopNonce(ProtocolError):
+    """The proof lacks the nonce that this error brings (RFC 9449 sections 8 and 9)."""
+
+    error = "use_dpop_nonce"
+
+    def __init__(self, description: str = "", *, reason: str = "", nonce: str = "") -> None:
+        super().__init__(description, reason=reason)
+        self.nonce = nonce
+
+
 class InsufficientScope(ProtocolError):
     """The bearer token does not carry the scope (RFC 6750 section 3.1)."""
 

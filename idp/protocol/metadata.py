@@ -21,6 +21,8 @@ ENDPOINTS = {
     "events": "events_endpoint",
 }
 OPENID_ONLY = frozenset({"userinfo_endpoint", "end_session_endpoint"})
+# RFC 8705 section 5: what clients, not people, ask.
+ALIASED = ("token_endpoint", "introspection_endpoint", "revocation_endpoint", "userinfo_endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +36,15 @@ class ServerFacts:
     introspection_auth_methods: tuple[str, ...]
     assertion_algs: tuple[str, ...]
     id_token_algs: tuple[str, ...]
+    dpop_algs: tuple[str, ...] = ()
+    certificates: bool = False  # a front hands on those of clients
+    mtls_base: str | None = None  # where the front asks for them
     scopes: tuple[str, ...] = scope.OIDC
 
 
 def oauth(facts: ServerFacts) -> dict[str, Any]:
     """Build the authorization server's metadata (RFC 8414 section 2)."""
-    addresses = {
-        ENDPOINTS[name]: facts.issuer.rstrip("/") + path for name, path in facts.paths.items() if name in ENDPOINTS
-    }
+    addresses = _addresses(facts, facts.issuer)
     return {
         "issuer": facts.issuer,
         **{name: address for name, address in addresses.items() if name not in OPENID_ONLY},
@@ -57,6 +60,8 @@ def oauth(facts: ServerFacts) -> dict[str, Any]:
         **_authentication("introspection", facts.introspection_auth_methods, facts.assertion_algs),
         # RFC 9701 section 7: signed answers, by the algorithm of the asker's ID tokens.
         "introspection_signing_alg_values_supported": list(facts.id_token_algs),
+        "dpop_signing_alg_values_supported": list(facts.dpop_algs),  # RFC 9449 section 5.1
+        **_certificates(facts),
     }
 
 
@@ -82,6 +87,19 @@ def openid(facts: ServerFacts) -> dict[str, Any]:
         # OpenID Connect Discovery section 3: this one is true unless it says otherwise.
         "request_uri_parameter_supported": False,
     }
+
+
+def _addresses(facts: ServerFacts, base: str) -> dict[str, str]:
+    return {ENDPOINTS[name]: base.rstrip("/") + path for name, path in facts.paths.items() if name in ENDPOINTS}
+
+
+def _certificates(facts: ServerFacts) -> dict[str, Any]:
+    """RFC 8705 sections 3.3 and 5."""
+    told: dict[str, Any] = {"tls_client_certificate_bound_access_tokens": True} if facts.certificates else {}
+    if facts.mtls_base is not None:
+        aliases = _addresses(facts, facts.mtls_base)
+        told["mtls_endpoint_aliases"] = {name: aliases[name] for name in ALIASED if name in aliases}
+    return told
 
 
 def _authentication(endpoint: str, methods: tuple[str, ...], algs: tuple[str, ...]) -> dict[str, list[str]]:

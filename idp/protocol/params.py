@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from idp.protocol import exchange, form, pkce, prompt, scope
+from idp.protocol import dpop, exchange, form, pkce, prompt, scope
 from idp.protocol.claims import ClaimsRequest
 from idp.protocol.errors import (
     InvalidRequest,
@@ -42,7 +42,7 @@ UNSUPPORTED = (
 )
 KNOWN = frozenset({
     "acr_values", "audience", "claims", "client_id", "code_challenge", "code_challenge_method", "display",
-    "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "response_mode",
+    "dpop_jkt", "id_token_hint", "login_hint", "max_age", "nonce", "prompt", "redirect_uri", "response_mode",
     "response_type", "scope", "state", "ui_locales",
 })  # fmt: skip
 
@@ -99,6 +99,7 @@ class AuthorizeRequest:
     nonce: str | None = None
     code_challenge: str | None = None
     code_challenge_method: str | None = None
+    dpop_jkt: str | None = None  # the key to which the code is bound (RFC 9449 section 10)
     prompt: frozenset[str] = frozenset()
     max_age: int | None = None
     login_hint: str | None = None
@@ -139,6 +140,7 @@ class AuthorizeRequest:
             nonce=values.get("nonce"),
             code_challenge=values.get("code_challenge"),
             code_challenge_method=values.get("code_challenge_method"),
+            dpop_jkt=_thumbprint(values.get("dpop_jkt")),
             prompt=prompt.parse(values.get("prompt")),
             max_age=_seconds(values.get("max_age")),
             login_hint=values.get("login_hint"),
@@ -186,6 +188,12 @@ def _check_response(values: Mapping[str, str], client: ClientFacts) -> None:
         raise UnsupportedResponseType("response_type must be code")
     if values.get("response_mode", "query") not in RESPONSE_MODES:
         raise InvalidRequest("response_mode must be query")
+
+
+def _thumbprint(text: str | None) -> str | None:
+    if text is not None and dpop.JKT.fullmatch(text) is None:
+        raise InvalidRequest("dpop_jkt is not the thumbprint of a key")
+    return text
 
 
 def _seconds(text: str | None) -> int | None:

@@ -67,6 +67,21 @@ class Serving(BaseSettings):
         pattern="^[A-Za-z0-9]+$",
         description="Header, of letters and digits only, in which the TLS front writes the client's address.",
     )
+    client_certificate_header: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9]+$",
+        description="Header, of letters and digits only, in which a trusted TLS front writes the client's certificate: "
+        "PEM, percent-encoded as nginx has it in `$ssl_client_escaped_cert`, or as RFC 9440 has it.",
+    )
+    client_ca_file: Path | None = Field(
+        None, description="Authorities (PEM) whose certificates prove clients of the method `tls_client_auth`."
+    )
+    mtls_base_url: Annotated[str, AfterValidator(issuers.check)] | None = Field(
+        None,
+        description="Address of this provider where the front asks for client certificates; discovery tells it as "
+        "`mtls_endpoint_aliases`.",
+    )
+    dpop_nonce: bool = Field(False, description="Demand a nonce of this provider in every DPoP proof (RFC 9449).")
     log_level: LogLevel = Field("info", description="Least severe log event that is written.")
     demo: bool = Field(False, description="Demonstration mode: ready-made accounts and clients; loopback only.")
     conformance: bool = Field(

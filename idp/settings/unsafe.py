@@ -30,7 +30,7 @@ BACKENDS = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
 def problems(settings: Settings) -> list[str]:
     """Return one line for each refusal, the field first."""
-    return [*_exposed(settings), *_serving(settings), *_durations(settings)]
+    return [*_exposed(settings), *_serving(settings), *_certificates(settings), *_durations(settings)]
 
 
 def _exposed(settings: Settings) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _serving(settings: Settings) -> Iterator[str]:
         for field in ("tls_certificate", "tls_key"):
             if getattr(settings, field) is None:
                 yield f"{field}: needed when front is tls"
-    for field in ("tls_certificate", "tls_key", "breached_list"):
+    for field in ("tls_certificate", "tls_key", "client_ca_file", "breached_list"):
         path = getattr(settings, field)
         if path is not None and not path.is_file():
             yield f"{field}: there is no such file"
@@ -61,6 +61,18 @@ def _serving(settings: Settings) -> Iterator[str]:
         yield "metrics_port: this is the port of the provider itself; choose another, or 0 for none"
     if not settings.database_url.startswith(BACKENDS):
         yield "database_url: write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+
+
+def _certificates(settings: Settings) -> Iterator[str]:
+    if settings.client_certificate_header is None:
+        for field in ("client_ca_file", "mtls_base_url"):
+            if getattr(settings, field) is not None:
+                yield f"{field}: has no meaning without client_certificate_header"
+        return
+    if settings.front == "tls":
+        yield "client_certificate_header: needs a front that ends TLS; here nobody else may set it"
+    elif not settings.trusted_proxies:
+        yield "client_certificate_header: name the front under trusted_proxies, or nobody is believed"
 
 
 def _durations(settings: Settings) -> Iterator[str]:

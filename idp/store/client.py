@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import CheckConstraint, ForeignKey, delete, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, delete, false, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import event, upsert
@@ -41,6 +41,9 @@ class Client(Base):
     mfa: Mapped[str] = mapped_column(default="optional")
     default_acr_values: Mapped[JsonList] = mapped_column(default=list)
     fapi2: Mapped[bool] = mapped_column(default=False)
+    dpop_bound: Mapped[bool] = mapped_column(default=False, server_default=false())
+    certificate_bound: Mapped[bool] = mapped_column(default=False, server_default=false())
+    tls_subject: Mapped[JsonObject | None]
     reviewed: Mapped[bool] = mapped_column(default=True)
     logo_uri: Mapped[str | None]
     policy_uri: Mapped[str | None]

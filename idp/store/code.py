@@ -23,6 +23,7 @@ class Code(Base):
     client_id: Mapped[str]
     redirect_uri: Mapped[str | None]
     code_challenge: Mapped[str | None]
+    dpop_jkt: Mapped[str | None]  # RFC 9449 section 10
     nonce: Mapped[str | None]
     resources: Mapped[JsonList]
     claims: Mapped[JsonObject]
@@ -39,6 +40,7 @@ def create(
     client_id: str,
     redirect_uri: str | None,
     code_challenge: str | None,
+    dpop_jkt: str | None = None,
     nonce: str | None,
     resources: JsonList,
     claims: JsonObject,
@@ -53,6 +55,7 @@ def create(
         client_id=client_id,
         redirect_uri=redirect_uri,
         code_challenge=code_challenge,
+        dpop_jkt=dpop_jkt,
         nonce=nonce,
         resources=resources,
         claims=claims,

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from idp.store import rows
 from idp.store.ids import new_id
-from idp.store.types import Base, ScopeMap
+from idp.store.types import Base, JsonObject, ScopeMap
 
 
 class RefreshToken(Base):
-    """One link of a family. `scopes` is by audience and may be narrower than the grant's."""
+    """One link of a family. `scopes` is by audience and may be narrower than the grant's; `cnf` names its key."""
 
     __tablename__ = "refresh_token"
 
@@ -22,6 +22,7 @@ class RefreshToken(Base):
     grant_id: Mapped[str] = mapped_column(ForeignKey("authorization_grant.id", ondelete="CASCADE"), index=True)
     client_id: Mapped[str]
     scopes: Mapped[ScopeMap]
+    cnf: Mapped[JsonObject | None]
     created_at: Mapped[dt.datetime]
     idle_expires_at: Mapped[dt.datetime] = mapped_column(index=True)
     used_at: Mapped[dt.datetime | None]
@@ -35,6 +36,7 @@ def create(
     grant_id: str,
     client_id: str,
     scopes: ScopeMap,
+    cnf: JsonObject | None = None,
     now: dt.datetime,
     idle_expires_at: dt.datetime,
 ) -> RefreshToken:
@@ -45,6 +47,7 @@ def create(
         grant_id=grant_id,
         client_id=client_id,
         scopes=scopes,
+        cnf=cnf,
         created_at=now,
         idle_expires_at=idle_expires_at,
     )

@@ -40,6 +40,11 @@ class ClientAddress:
             return str(peer or UNKNOWN)
         return str(self._rightmost_untrusted(environ.get("HTTP_X_FORWARDED_FOR")) or peer or UNKNOWN)
 
+    def by_front(self, environ: Mapping[str, object]) -> bool:
+        """Say whether a trusted proxy is speaking: what it says about its caller may be believed."""
+        peer = _parse(environ.get("REMOTE_ADDR"))
+        return bool(self._trusted) and (peer is None or self._is_trusted(peer))
+
     def _rightmost_untrusted(self, chain: object) -> Address | None:
         if not isinstance(chain, str):
             return None

@@ -58,11 +58,14 @@ class Provider(Flask):
     session_interface = PageSessions()
     url_rule_class = Exact
 
-    def __init__(self, *, issuer: str, **options: Any) -> None:
+    def __init__(self, *, issuer: str, alias: str | None = None, **options: Any) -> None:
         super().__init__("idp", **options)
         parts = urlsplit(issuer)
         self._scheme, self._netloc = parts.scheme, parts.netloc
         self._hosts = LOOPBACK | {_host(parts.netloc)}
+        self._alias = (
+            None if alias is None else _host(urlsplit(alias).netloc)
+        )  # for programs alone (RFC 8705 section 5)
         self._always = headers.always(https=parts.scheme == "https")
         self._documents: dict[str, Source] = {}
 
@@ -90,7 +93,9 @@ class Provider(Flask):
             return super().create_url_adapter(None)
         environ = request.environ
         path = environ.get("PATH_INFO", "")
-        if _host(environ.get("HTTP_HOST", "")) not in self._hosts and path not in PROBES:
+        host = _host(environ.get("HTTP_HOST", ""))
+        aliased = host == self._alias and path.startswith(MACHINES)
+        if host not in self._hosts and not aliased and path not in PROBES:
             # Raised here, Flask answers it where every refusal is answered.
             raise BadRequest
         script = environ.get("SCRIPT_NAME") or "/"

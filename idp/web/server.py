@@ -22,14 +22,18 @@ from idp.protocol.errors import (
     ProtocolError,
     TemporarilyUnavailable,
     UnsupportedGrantType,
+    UseDpopNonce,
 )
 from idp.protocol.form import refuse_misfits, repeated, single
 from idp.protocol.params import TokenRequest
 from idp.web import form
 from idp.web.answer import Answer, answer
+from idp.web.proofs import HEADER, NONCE
+from idp.web.services import services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from wsgiref.types import WSGIEnvironment
 
     from flask import Request
 
@@ -54,10 +58,11 @@ class TokenPayload(OAuth2Payload):  # type: ignore[misc]  # Authlib is untyped
 class TokenCall(OAuth2Request):  # type: ignore[misc]  # Authlib is untyped
     """One POST to the token endpoint, parsed once. It holds no Flask request."""
 
-    def __init__(self, presented: Presented, parsed: TokenRequest) -> None:
+    def __init__(self, presented: Presented, parsed: TokenRequest, proof: str | None) -> None:
         # Authlib's constructor checks the request's URL for https; the Host header is not to decide that.
         self.method = "POST"
         self.presented = presented
+        self.proof = proof
         self.parsed = parsed
         self.payload = TokenPayload(parsed)
         self.client: Client | None = None
@@ -70,7 +75,7 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
         """Parse the present request once (RFC 6749 section 3.2)."""
         environ = (request or flask_request).environ
         parsed = TokenRequest.parse(form.take(environ))
-        return TokenCall(Presented(authorization=environ.get("HTTP_AUTHORIZATION"), values=parsed.values), parsed)
+        return TokenCall(_presented(environ, parsed.values), parsed, environ.get(HEADER))
 
     def get_token_grant(self, request: TokenCall) -> Any:
         """Find the grant; an unknown one is refused without quoting it."""
@@ -79,9 +84,12 @@ class AuthorizationServer(AuthlibServer):  # type: ignore[misc]  # Authlib is un
                 return grant(request, self)
         raise UnsupportedGrantType("this grant type is not supported")
 
-    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:  # noqa: ARG002 - Authlib's signature
-        """Write a JSON answer that nobody stores; every one has the same headers."""
-        return answer(body, status)
+    def handle_response(self, status: int, body: Any, headers: Any) -> Answer:
+        """Write a JSON answer that nobody stores; every one has the same headers, and few have others."""
+        made = answer(body, status)
+        for name, value in headers:
+            made.headers[name] = value
+        return made
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
         """Tell nobody: Authlib's signals carry tokens."""
@@ -100,6 +108,8 @@ def refusal(error: ProtocolError, *, status: int | None = None, basic: bool = Fa
     response = answer(error_body(error), status or error.status)
     if isinstance(error, InvalidClient) and basic:
         response.headers["WWW-Authenticate"] = BASIC_CHALLENGE
+    if isinstance(error, UseDpopNonce):
+        response.headers[NONCE] = error.nonce
     if isinstance(error, TemporarilyUnavailable):
         response.headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     return response
@@ -117,4 +127,12 @@ def presented(request: Request) -> tuple[Presented, Mapping[str, str]]:
         raise InvalidRequest("a parameter came more than once")
     values = single(pairs)
     refuse_misfits(values, frozenset(values))
-    return Presented(authorization=request.environ.get("HTTP_AUTHORIZATION"), values=values), values
+    return _presented(request.environ, values), values
+
+
+def _presented(environ: WSGIEnvironment, values: Mapping[str, str]) -> Presented:
+    return Presented(
+        authorization=environ.get("HTTP_AUTHORIZATION"),
+        values=values,
+        certificate=services().client_certificate(environ),
+    )

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from idp.store.database import Database
     from idp.store.sealed import Sealer
     from idp.web.client_address import ClientAddress
+    from idp.web.client_certificate import ClientCertificate
+    from idp.web.proofs import Proofs
     from idp.web.server import AuthorizationServer
     from idp.web.tally import Tally
 
@@ -49,6 +51,8 @@ class Services:
     server: AuthorizationServer
     audit: AuditLog
     client_address: ClientAddress
+    client_certificate: ClientCertificate
+    proofs: Proofs
     tally: Tally
 
 

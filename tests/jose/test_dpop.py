@@ -19,7 +19,7 @@ PROVER = Prover()
 
 def check(proof: str, *, now: float | None = None, **more: Any) -> Proof:
     moment = time.time() if now is None else now
-    return verify_proof(proof, **{"method": METHOD, "address": ADDRESS, "now": moment, **more})
+    return verify_proof(proof, **{"method": METHOD, "addresses": (ADDRESS,), "now": moment, **more})
 
 
 def refused(proof: str, **more: Any) -> str:

@@ -16,15 +16,25 @@ from idp.protocol.errors import InvalidRequest
     ["Bearer abc.def-_~+/==", "bearer abc.def-_~+/==", "BEARER   abc.def-_~+/== "],
 )
 def test_reads_a_token_whatever_the_case_of_the_scheme(header: str) -> None:
-    assert bearer.read([header]) == "abc.def-_~+/=="
+    assert bearer.read([header]) == bearer.Credential(token="abc.def-_~+/==")
+
+
+@pytest.mark.spec("RFC 9449 section 7.1")
+@pytest.mark.parametrize("header", ["DPoP abc", "dpop abc", "DPOP  abc "])
+def test_a_scheme_that_promises_a_proof_is_told_apart(header: str) -> None:
+    assert bearer.read([header]) == bearer.Credential(token="abc", dpop=True)
+
+
+def test_a_credential_does_not_show_its_token() -> None:
+    assert "abc" not in repr(bearer.read(["Bearer abc"]))
 
 
 @pytest.mark.spec("RFC 6750 section 2.2")
 def test_reads_a_token_from_a_form() -> None:
-    assert bearer.read([], form=["abc"]) == "abc"
+    assert bearer.read([], form=["abc"]) == bearer.Credential(token="abc")
 
 
-@pytest.mark.parametrize("headers", [[], ["Basic abc"], ["DPoP abc"], [""]])
+@pytest.mark.parametrize("headers", [[], ["Basic abc"], [""]])
 def test_no_bearer_token_is_none(headers: list[str]) -> None:
     assert bearer.read(headers) is None
 
@@ -68,10 +78,10 @@ def test_a_malformed_token_is_refused(header: str) -> None:
 )
 def test_any_text_is_a_token_none_or_a_refusal(headers: list[str], form: list[str]) -> None:
     try:
-        token = bearer.read(headers, form=form)
+        found = bearer.read(headers, form=form)
     except InvalidRequest:
         return
-    assert token is None or bearer.TOKEN.fullmatch(token)
+    assert found is None or bearer.TOKEN.fullmatch(found.token)
 
 
 @pytest.mark.spec("RFC 6750 section 3")
@@ -80,6 +90,7 @@ def test_a_challenge_without_an_error_only_asks() -> None:
     assert bearer.challenge(error="invalid_token", description="it has expired", scope="openid") == (
         'Bearer scope="openid", error="invalid_token", error_description="it has expired"'
     )
+    assert bearer.challenge(scheme="DPoP", algs="ES256") == 'DPoP algs="ES256"'
 
 
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "a\r\nb", "é"])

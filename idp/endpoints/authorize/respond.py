@@ -78,6 +78,7 @@ def _write_code(tx: Session, visit: Glance, here: Current, secret: str) -> None:
         client_id=visit.client.client_id,
         redirect_uri=request.redirect_uri,
         code_challenge=request.code_challenge,
+        dpop_jkt=request.dpop_jkt,
         nonce=request.nonce,
         resources=sorted(request.targets()),
         claims=claims,

@@ -53,6 +53,7 @@ class AuthorizationCode(Grant):
                 grant_id=claimed.grant_id,
                 client_id=self.caller.client_id,
                 scopes=target.lead_with(held.scopes, bought.api.audience),
+                cnf=self.refresh_cnf,
                 now=self.now,
                 idle_expires_at=self.now + self.held.settings.refresh_idle,
             )
@@ -66,6 +67,7 @@ class AuthorizationCode(Grant):
             raise InvalidGrant("code has expired")
         if claimed.redirect_uri != self.form.get("redirect_uri"):
             raise InvalidGrant("redirect_uri is not the one of the authorization request")
+        self.sender.must_hold(claimed.dpop_jkt)
         pkce.verify(self.form.get("code_verifier"), claimed.code_challenge)
 
     def _may_refresh(self, held: person.Standing) -> bool:

@@ -1,4 +1,4 @@
-"""client_credentials (RFC 6749 section 4.4): a service acts for itself. For a JWT nothing is written."""
+"""client_credentials (RFC 6749 section 4.4): a service acts for itself. For a JWT nothing but a proof is written."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from idp.endpoints.token.grant import Grant
 from idp.endpoints.token.mint import Award
 from idp.protocol import scope
 from idp.protocol.errors import InvalidScope, InvalidTarget, UnauthorizedClient
+from idp.web import proofs
 
 if TYPE_CHECKING:
     from idp.store.database import Session
@@ -27,7 +28,10 @@ class ClientCredentials(Grant):
         """Decide without the store: the token is its own record, and that it was issued is told by the second."""
         if self.caller.access_token_format == REFERENCE:
             return super().settle()
-        award = self.authorize(None)
+        if self.sender.proof is not None:
+            with self.held.db.write() as tx:
+                proofs.spend(tx, self.sender.proof, self.now)
+        award = self.bound(self.authorize(None))
         self.held.tally.note(award.client.client_id, award.api.audience)
         return award
 

@@ -1,6 +1,7 @@
 """The phases that every grant shares, in their order.
 
-1. parse (`web.server`, before a grant is chosen)   2. authenticate the client   3. may it use this grant
+1. parse (`web.server`, before a grant is chosen)   2. authenticate the client, and see which key it proves
+3. may it use this grant
 4. `authorize()`: the grant's own part, with scope and audience from `target`   5. audit   6. mint
 
 Authlib's `BaseGrant` and `TokenEndpointMixin` are the frame; its concrete grants are not used: they look before
@@ -9,13 +10,14 @@ they claim, so two requests can redeem one code.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 
-from idp.endpoints.token import mint
+from idp.endpoints.token import mint, sender
 from idp.protocol.errors import ProtocolError, UnauthorizedClient
-from idp.web import metrics
+from idp.web import metrics, proofs
 from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from idp.clients.client import Client
     from idp.endpoints.token.mint import Award
+    from idp.endpoints.token.sender import Sender
     from idp.keys.rotation import Signers
     from idp.store.database import Session
     from idp.web.server import AuthorizationServer, TokenCall
@@ -43,6 +46,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
         self.held = services()
         self.now = self.held.clock()
         self.caller: Client
+        self.sender: Sender
         self.signers: Signers
         self.grant_id: str | None = None  # known as soon as authorize() has found it
         self.alarm: str | None = None  # the event of a refusal that means theft
@@ -52,6 +56,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
         self.caller = self.held.client_authentication.authenticate(self.request.presented, self.now)
         if self.GRANT_TYPE not in self.caller.grant_types:
             raise UnauthorizedClient("this client may not use this grant")
+        self.sender = sender.of(self.request, self.caller, self.held.proofs, self.now)
 
     def create_token_response(self) -> tuple[int, dict[str, object], Any]:
         """Phases 4 to 6. Signing comes after the commit: nobody waits for the database while RSA is at work."""
@@ -60,13 +65,15 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
         award = self.settle()
         body = mint.tokens(award, self.signers, self.held, self.now)
         metrics.issued(self.GRANT_TYPE)
-        return 200, body, ()
+        return 200, body, self.held.proofs.told(self.now) if self.sender.proof is not None else ()
 
     def settle(self) -> Award:
         """Authorize and record in one transaction; a refusal commits what it did, with its own record."""
         with self.held.db.write() as tx:
             try:
-                award = self.authorize(tx)
+                # Before anything else is used up: a proof that comes twice must not cost the code it comes with.
+                proofs.spend(tx, self.sender.proof, self.now)
+                award = self.bound(self.authorize(tx))
             except ProtocolError as refusal:
                 if self.grant_id is not None or self.TELLS_REFUSALS:
                     event = self.alarm or f"{self.EVENT}.refused"
@@ -77,6 +84,16 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
             self._record(tx, self.EVENT, said, account_id=award.account_id)
             mint.require_keys(award, self.signers)
             return mint.kept(tx, award, self.held, self.now)
+
+    def bound(self, award: Award) -> Award:
+        """Bind the tokens of an award to whatever was proved."""
+        return award if self.sender.cnf is None else replace(award, cnf=self.sender.cnf)
+
+    @property
+    def refresh_cnf(self) -> dict[str, object] | None:
+        """Say what a refresh token is bound to: others than public clients authenticate (RFC 9449 section 5)."""
+        cnf = self.sender.cnf
+        return dict(cnf) if cnf is not None and self.caller.public else None
 
     def authorize(self, tx: Session) -> Award:
         """The grant's own part: claim what was presented and say what it buys, or refuse."""

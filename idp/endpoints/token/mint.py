@@ -11,6 +11,7 @@ from idp.clients.client import REFERENCE
 from idp.jose.access_token import ACCESS_TOKEN_TYP
 from idp.jose.hashes import half_hash
 from idp.jose.sign import sign
+from idp.protocol.confirmation import token_type
 from idp.store import reference_token
 from idp.store.digests import digest, new_secret
 
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from idp.clients.client import Api, Client
     from idp.keys.rotation import Signers
+    from idp.protocol.confirmation import Confirmation
     from idp.store.database import Session
     from idp.store.grant import Grant
     from idp.web.services import Services
 
-BEARER: Final = "Bearer"
 ID_TOKEN_TYP: Final = "JWT"  # noqa: S105 - a media type
 JTI_BYTES: Final = 16
 
@@ -48,6 +49,7 @@ class Award:
     grant: Grant | None = None
     id_token: IdToken | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    cnf: Confirmation | None = None  # without this key the access token is worth nothing
     reference: str | None = field(default=None, repr=False)  # the access token itself, when it is not a JWT
     # Of an exchange: claims of its own, an end that is not the API's, and what the audit keeps (RFC 8693).
     claims: Mapping[str, object] = field(default_factory=dict)
@@ -81,7 +83,7 @@ def tokens(award: Award, signers: Signers, held: Services, now: datetime) -> dic
     access_token = award.reference or _signed(award, signers, held, now)
     body: dict[str, object] = {
         "access_token": access_token,
-        "token_type": BEARER,
+        "token_type": token_type(award.cnf),
         "expires_in": lifetime,
         "scope": scope,
     }
@@ -137,6 +139,8 @@ def _access_claims(award: Award, held: Services, now: datetime) -> dict[str, obj
     if award.grant is not None:
         claims |= _authentication(award.grant)
         claims["grant_id"] = award.grant.id
+    if award.cnf is not None:
+        claims["cnf"] = award.cnf
     return {**claims, **award.claims}
 
 

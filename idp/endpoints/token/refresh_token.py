@@ -2,7 +2,7 @@
 
 The successor is computed from the token, so that a client whose answer was lost can have the same again without
 anybody having kept it. That grace is short, only for the same authenticated client, and only while the successor
-is unused; a public client proves nothing, so it has none.
+is unused; a public client that proves no key proves nothing, so it has none.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class RefreshToken(Grant):
         # RFC 6749 section 10.4: bound to the client it was issued to.
         if row.client_id != self.caller.client_id:
             raise InvalidGrant("refresh token was issued to another client")
+        self.sender.must_be(row.cnf)
         if self.caller.fapi2:
             return self._keep(tx, presented, token_hash, row)
         return self._rotate(tx, presented, token_hash, row)
@@ -64,6 +65,7 @@ class RefreshToken(Grant):
             client_id=row.client_id,
             # RFC 6749 section 6: a new refresh token has the scope of the old one, however little was asked.
             scopes=row.scopes,
+            cnf=self.refresh_cnf,
             now=self.now,
             idle_expires_at=self.now + self.held.settings.refresh_idle,
         )
@@ -72,7 +74,8 @@ class RefreshToken(Grant):
     def _again(self, tx: Session, token_hash: bytes, row: Row, successor: str) -> Award:
         """Answer a second use: the same successor within the grace, else the end of the family."""
         since = self.now - self.held.settings.refresh_grace
-        if not self.caller.public and refresh_token.unused_successor(tx, token_hash, since) is not None:
+        known = not self.caller.public or row.cnf is not None
+        if known and refresh_token.unused_successor(tx, token_hash, since) is not None:
             return self._buy(tx, row, successor)
         self.alarm = "refresh_token.reused"
         grant.revoke(tx, row.grant_id, self.now, reason="refresh token reused")

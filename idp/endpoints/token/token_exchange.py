@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from idp.accounts import roles
 from idp.accounts.roles import Entitlements, SecondFactor
 from idp.clients import directory
-from idp.clients.client import PRIVATE_KEY_JWT, TOKEN_EXCHANGE
+from idp.clients.client import TOKEN_EXCHANGE
 from idp.endpoints.token.grant import Grant
 from idp.endpoints.token.mint import JTI_BYTES, Award
 from idp.jose.verify import audience_list
@@ -110,7 +110,8 @@ class TokenExchange(Grant):
             client_id=self.caller.client_id,
             issuer=self.held.settings.issuer,
             serves=self.caller.serves,
-            asymmetric=self.caller.auth_method == PRIVATE_KEY_JWT,
+            asymmetric=self.caller.asymmetric,
+            confirmation=self.sender.cnf,
         )
 
     def _policy(self, tx: Session) -> tuple[ExchangePolicy, Api]:
