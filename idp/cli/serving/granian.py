@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import importlib
 import os
 import signal
 import time
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server import Server
 from granian.server.common import AbstractServer
 
+from idp.cli.serving import room
+from idp.cli.serving.connections import Watch
+from idp.cli.serving.room import Room
 from idp.settings import Settings
 from idp.web import logs
 
-TARGET = "idp.wsgi:app"
+TARGET = "idp.wsgi"
+PR_SET_PDEATHSIG = 1
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 CALM = 30.0  # seconds without trouble after which the pause is short again
@@ -47,7 +55,7 @@ def serve(settings: Settings) -> None:
     pause, server = SHORTEST_PAUSE, _server(settings)
     while True:
         began = time.monotonic()
-        _run(server)
+        _run(server, settings)
         pause = SHORTEST_PAUSE if time.monotonic() - began > CALM else min(pause * 2, LONGEST_PAUSE)
         if not server.interrupt_signal:
             logs.log.error("server.workers_died", again_in=pause)
@@ -64,9 +72,9 @@ def _hear_for_oneself() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _run(server: AbstractServer[Any]) -> None:
+def _run(server: AbstractServer[Any], settings: Settings) -> None:
     try:
-        server.serve()
+        server.serve(target_loader=functools.partial(_load, os.getpid(), settings), wrap_loader=False)
     except SystemExit:
         # Its word for a crash loop; after a stop, for workers that heard the same Ctrl-C and ended first.
         return
@@ -87,14 +95,30 @@ def _after(ended: AbstractServer[Any], settings: Settings) -> AbstractServer[Any
     return server
 
 
+def _load(master: int, settings: Settings) -> WSGIApplication:
+    """Import the application, once in each worker, and put the room before it."""
+    end_with(master)
+    app: WSGIApplication = importlib.import_module(TARGET).app
+    waiting = Room(app, seats=settings.threads)
+    Watch(waiting, settings.port).start()
+    return waiting
+
+
+def end_with(master: int) -> None:
+    """End when the master does, however it does: a worker without one would keep the port, and serve what was."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != master:  # it was gone before it could be followed
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _server(settings: Settings) -> AbstractServer[Any]:
     return Server(
-        TARGET,
+        f"{TARGET}:app",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
         workers=settings.workers,
-        blocking_threads=settings.threads,
+        blocking_threads=room.THREADS,
         backlog=2048,
         http=HTTPModes.http1,
         # Header lines must arrive within the time, or the connection closes.

@@ -12,6 +12,8 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from idp.cli.serving import room
+from idp.cli.serving.room import Room
 from idp.cli.serving.tls import ReloadingContext
 from idp.cli.serving.worker import CONNECTIONS, Worker
 from idp.settings import Settings
@@ -32,8 +34,9 @@ class Log(Logger):  # type: ignore[misc]
 class Gunicorn(BaseApplication):  # type: ignore[misc]
     """gunicorn configured from the settings alone: no file, no GUNICORN_CMD_ARGS."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], *, seats: int) -> None:
         self._options = options
+        self._seats = seats
         super().__init__()
 
     def load_config(self) -> None:
@@ -42,8 +45,8 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Import the application, once in each worker."""
-        return importlib.import_module(TARGET).app
+        """Import the application, once in each worker, and put the room before it."""
+        return Room(importlib.import_module(TARGET).app, seats=self._seats)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def options(settings: Settings) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "bind": f"{settings.host}:{settings.port}",
         "workers": settings.workers,
-        "threads": settings.threads,
+        "threads": room.THREADS,
         "worker_class": Worker,
         "worker_connections": CONNECTIONS,
         "backlog": 2048,
@@ -91,7 +94,7 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_level)
     master = os.getpid()
     try:
-        Gunicorn(options(settings)).run()
+        Gunicorn(options(settings), seats=settings.threads).run()
     except SystemExit as ended:
         if os.getpid() != master:
             # Workers are forked below this line and unwind through it: what our callers tidy up is the master's.

@@ -28,7 +28,7 @@ class Ending:
         self.interrupt_signal = True
         self.main_loop_interrupt.set()
 
-    def serve(self) -> None:
+    def serve(self, **_loading: object) -> None:
         for hook in self._hooks:
             hook()
         if self._way == "told to stop":
