@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from idp.gateway.exchange.model import Assertion, Exchange
+from idp.gateway.limits.model import LOCAL, Limit, Store
 from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 from idp.gateway.upstreams.model import Upstream
@@ -144,6 +145,9 @@ class Route:
     assertion: Assertion | None = None
     upstream: Upstream | None = None
     body_bytes: int | None = None
+    seconds: float | None = None  # from the decision to the end of the answer
+    concurrency: int | None = None  # requests under way at once, in one process
+    limits: tuple[Limit, ...] = ()  # those before verification first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,7 @@ class Config:
     headers: HeadersConfig = HeadersConfig()
     routes: tuple[Route, ...]
     assertion: AssertionConfig | None = None
+    limits: Store = LOCAL  # where the limits of routes are counted
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)  # for looking at rules, never for deciding
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)

@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from idp.gateway import answers, stages
@@ -16,9 +15,11 @@ from idp.gateway.credential import MethodOverride, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
+from idp.gateway.limits.works import LimitWorks
 from idp.gateway.log import Log
 from idp.gateway.path import BadTarget, canonical, split_target
 from idp.gateway.policy.facts import Facts
+from idp.gateway.record import line
 from idp.gateway.request import Decision, Request
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.feed import Feed
@@ -50,7 +51,8 @@ class Gate:
         self._log = log
         self._wall = wall
         self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
-        self._works = works  # in the order of the pipeline: replay, limits, exchange
+        self.limits = LimitWorks(config.limits, log=log, monotonic=monotonic)
+        self._works = (self.limits, *works)  # in the order of the pipeline
         self.rules = self._ruled(config, self._issuers)
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
@@ -229,6 +231,10 @@ class Gate:
     def _policy(self, rule: Rule, token: bytes | None, decision: Decision, facts: Facts) -> Decision:
         """Whether this token opens this rule; looked at for every request, however often the token was seen."""
         decision.rule = rule
+        for door in rule.doors:
+            door.before(facts.request, decision)
+            if decision.refusal is not None:
+                return decision
         if token is None:
             return decision.no(rule.no_credential)
         principal, decision.cached = rule.verifier.verify(token, facts.now)
@@ -254,44 +260,12 @@ class Gate:
         if decision.holds and not decision.allowed:
             decision.over()
         decision.id = decision.id or self._id()
-        self._log.record(_line, self._wall(), request, decision, time.perf_counter() - decision.began)
+        self._log.record(line, self._wall(), request, decision, time.perf_counter() - decision.began)
         return decision
-
-
-def _line(at: float, request: Request, decision: Decision, seconds: float) -> str:
-    """Write a decision for the log: whom it concerned as a digest, the path both ways, never a token or a query.
-
-    Written by hand, because it is done for every request and costs half as much; `quoted` is what json itself uses.
-    """
-    caller, rule = decision.caller, decision.rule
-    who, client, kid = (caller.subject_digest, caller.client_id, caller.kid) if caller else ("", "", "")
-    policy = f',"policy":{quoted(decision.policy)}' if decision.policy else ""
-    return (
-        f'{{"at":{at:.3f},"event":"decision","id":"{decision.id}","status":{decision.status},'
-        f'"why":{quoted(decision.reason or "allowed")},"route":{quoted(rule.route.id) if rule else "null"},'
-        f'"method":{quoted(request.method)},"host":{quoted(request.host.decode("latin-1"))},'
-        f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
-        f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
-        f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
-        f"{policy}{_failed(decision) if decision.failed else ''}}}"
-    )
 
 
 def _patience(decision: Decision) -> float:
     return SECONDS if decision.stage is None else decision.stage.seconds
-
-
-def _failed(decision: Decision) -> str:
-    """Say what of the policy failed: enough to explain the decision later, with the file whose digest is told."""
-    caller, rule, facts = decision.caller, decision.rule, decision.facts
-    if caller is None or rule is None or facts is None:
-        return ""
-    address = facts.address()
-    shadow = f',"shadow":{quoted(decision.shadow)}' if decision.shadow else ""
-    return (
-        f',"rule":{quoted(decision.failed)},"trace":"{rule.judge.trace(caller, facts)}",'
-        f'"client_ip":{"null" if address is None else quoted(address)},"mode":"{rule.route.mode}"{shadow}'
-    )
 
 
 def _invalid(rule: Rule | None) -> Refusal:

@@ -27,6 +27,8 @@ from idp.gateway.config import (
 from idp.gateway.exchange import load as exchange
 from idp.gateway.exchange.load import Forwarding
 from idp.gateway.headers import normalised
+from idp.gateway.limits import load as limiting
+from idp.gateway.limits.model import Limit
 from idp.gateway.policy import load as policy
 from idp.gateway.policy.model import Mode
 from idp.gateway.revocation import load as revocation
@@ -94,6 +96,7 @@ def _config(top: t.Table, source: str) -> Config:
     defaults = top.table("defaults")
     defaults.value("deny", values.always, default=True)
     on_stale = revocation.on_stale(defaults, OnStale())
+    usual = limiting.limits(defaults, ())
     defaults.finish()
     log = top.table("log")
     headers = top.table("headers")
@@ -103,8 +106,9 @@ def _config(top: t.Table, source: str) -> Config:
         trusted_proxies=top.value("trusted_proxies", values.networks, ()),
         issuers=issuers,
         headers=_headers(headers),
-        routes=_routes(top, server.shape, issuers, on_stale, said=said),
+        routes=_routes(top, server.shape, issuers, on_stale, said=said, usual=usual),
         assertion=said.assertion,
+        limits=limiting.store(top.table("limits")),
         roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
@@ -184,7 +188,13 @@ def _headers(table: t.Table) -> HeadersConfig:
 
 
 def _routes(
-    top: t.Table, shape: Shape, issuers: tuple[IssuerConfig, ...], on_stale: OnStale, *, said: Forwarding
+    top: t.Table,
+    shape: Shape,
+    issuers: tuple[IssuerConfig, ...],
+    on_stale: OnStale,
+    *,
+    said: Forwarding,
+    usual: tuple[Limit, ...],
 ) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
@@ -192,11 +202,12 @@ def _routes(
     behind = upstreams.reader(upstreams.named(top.table("upstreams")))
     routes: list[Route] = []
     for table in tables:
-        route = _route(table, shape, issuers, on_stale, behind, said=said)
+        route = _route(table, shape, issuers, on_stale, behind, said=said, usual=usual)
         if any(other.id == route.id for other in routes):
             table.problem("id", "is used twice")
         routes.append(route)
         _check_claims(table, routes)
+    limiting.same_names(top, routes)
     return tuple(routes)
 
 
@@ -216,6 +227,7 @@ def _route(
     behind: Callable[[Any], Upstream],
     *,
     said: Forwarding,
+    usual: tuple[Limit, ...],
 ) -> Route:
     issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")
@@ -237,11 +249,15 @@ def _route(
         exchange=exchange.exchange(table, said),
         assertion=exchange.assertion(table, said),
         body_bytes=table.value("body_limit", t.size, None),
+        seconds=table.value("timeout", t.duration, None),
+        concurrency=table.value("concurrency", t.count, None),
+        limits=limiting.limits(table, usual),
     )
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
     revocation.check(table, route, known)
     exchange.check(table, route, known)
+    limiting.check(table, held=shape == "proxy")
     for part in (match, table):
         part.finish()
     return route

@@ -96,7 +96,7 @@ class Proxy:
                 await _say(send, refusal)
                 return
         try:
-            await self._forward(scope, decision, receive, send)
+            await self._in_time(scope, decision, receive, send)
         except TooLarge:
             await _say(send, self._too_large(decision))
         except UpstreamError as fault:
@@ -107,6 +107,18 @@ class Proxy:
             return
         finally:
             decision.over()
+
+    async def _in_time(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
+        """Forward within the time that the route gives, if it gives one."""
+        seconds = decision.rule.route.seconds if decision.rule else None
+        if seconds is None:
+            await self._forward(scope, decision, receive, send)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._forward(scope, decision, receive, send)
+        except TimeoutError:
+            raise UpstreamError("exchange takes longer than its route allows", 504) from None
 
     async def _forward(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
         arrival: Arrival = scope["gatehouse.arrival"]

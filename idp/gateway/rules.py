@@ -16,7 +16,7 @@ from idp.gateway.peers import Peers
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.metadata import documents
 from idp.gateway.routes import Routes, bare
-from idp.gateway.stages import Stage, Works
+from idp.gateway.stages import Door, Stage, Works
 from idp.gateway.verifier import Verifier
 
 _REMEMBERED: Final = 256
@@ -27,6 +27,7 @@ class Rule:
 
     __slots__ = (
         "audience",
+        "doors",
         "invalid_token",
         "judge",
         "metadata",
@@ -44,6 +45,7 @@ class Rule:
     ) -> None:
         self.route = route
         self.stages = stages  # what is done after the judgement
+        self.doors = tuple(stage for stage in stages if isinstance(stage, Door))
         self.strip = strip  # decided and forwarded by one and the same file, whatever is loaded in between
         self.verifier = verifier
         self.audience = route.audience

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from idp.gateway import answers
 
@@ -29,6 +29,22 @@ class Stage(Protocol):
 
     def end(self, decision: Decision, outcome: Any) -> None:
         """Finish with what the Future brought: note what to send, or refuse. A Future that failed never comes here."""
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A stage that goes on when what it waits for does not come in time, and does not refuse."""
+
+    def late(self, decision: Decision) -> None:
+        """Finish without it."""
+
+
+@runtime_checkable
+class Door(Protocol):
+    """A stage with a part that comes before the token is looked at, and never waits."""
+
+    def before(self, request: Request, decision: Decision) -> None:
+        """Let the request be judged, or call `decision.no`."""
 
 
 class Works(Protocol):
@@ -69,6 +85,8 @@ def resume(request: Request, decision: Decision) -> None:
         raise AssertionError("only a decision that waits can go on")
     if waits.done():
         stage.end(decision, waits.result())
+    elif isinstance(stage, Patient):
+        stage.late(decision)
     else:
         decision.no(answers.LATE)
     begin(request, decision, left)
