@@ -36,8 +36,8 @@ SIGNED_TYP = "token-introspection+jwt"
 INACTIVE: Mapping[str, object] = {"active": False}
 # Told as they stand in the token; the rest of it is between client and provider.
 TOLD = (
-    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "grant_id", "auth_time", "acr", "amr",
-    "act", "may_act", "txn", "parents", "cnf",
+    "iss", "sub", "aud", "client_id", "iat", "exp", "jti", "scope", "roles", "sid", "grant_id",
+    "auth_time", "acr", "amr", "act", "may_act", "txn", "parents", "cnf",
 )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ IN_DOUBT: Final = Refusal(
     status=503,
     reason="in_doubt",
     error="temporarily_unavailable",
-    text="whether the access token was revoked cannot be known at the moment",
+    text="whether the access token counts cannot be known at the moment",
     headers=((b"retry-after", b"5"),),
 )
 LATE: Final = Refusal(

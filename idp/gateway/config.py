@@ -106,6 +106,8 @@ class IssuerConfig:
     client: ClientConfig | None = None
     revocation: RevocationConfig | None = None  # None: a token counts until it expires
     token_endpoint: str | None = None  # None: from the issuer's discovery document
+    introspection_endpoint: str | None = None
+    reference_tokens: bool = False  # some of its tokens say nothing by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

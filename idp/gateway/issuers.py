@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from typing import Self
+from typing import Self, TypeVar
 
 from idp.gateway.client import credentials
 from idp.gateway.config import ClientConfig, IssuerConfig
 from idp.gateway.exchange.exchanger import Exchanger
-from idp.gateway.exchange.make import exchanger
+from idp.gateway.exchange.make import exchanger, references
 from idp.gateway.fetch import Fetch, fetcher
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
+from idp.gateway.reference import References
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.token_cache import TokenCache
 from idp.gateway.verifier import Verifier
+
+T = TypeVar("T")
 
 
 class CannotChange(Exception):
@@ -50,9 +53,14 @@ class Issuers:
             if config.client is not None and config.revocation is not None
         }
         self.exchangers: Mapping[str, Exchanger] = {
-            name: before.exchangers[name] if before and name in before.exchangers else self._exchanger(config, client)
+            name: before.exchangers[name] if before and name in before.exchangers else self._made(exchanger, config)
             for name, config in self.configs.items()
-            if (client := config.client) is not None and client.key_file is not None
+            if config.client is not None and config.client.key_file is not None
+        }
+        self.references: Mapping[str, References] = {
+            name: before.references[name] if before and name in before.references else self._made(references, config)
+            for name, config in self.configs.items()
+            if config.reference_tokens
         }
         self.verifiers: Mapping[str, Verifier] = {
             name: Verifier(
@@ -62,6 +70,7 @@ class Issuers:
                 monotonic=world.monotonic,
                 feed=self.feeds.get(name),
                 exchanger=self.exchangers.get(name),
+                references=self.references.get(name),
             )
             for name, config in self.configs.items()
         }
@@ -82,11 +91,11 @@ class Issuers:
             monotonic=world.monotonic,
         )
 
-    def _exchanger(self, config: IssuerConfig, client: ClientConfig) -> Exchanger:
+    def _made(self, make: Callable[..., T], config: IssuerConfig) -> T:
         world, name = self._world, config.name
-        return exchanger(
+        return make(
             config,
-            client,
+            config.client,
             self.sources[name],
             self.feeds.get(name),
             log=world.log,
@@ -121,8 +130,9 @@ class Issuers:
         for part in self._parts() - (after._parts() if after is not None else set()):  # noqa: SLF001
             part.stop()
 
-    def _parts(self) -> set[KeySource | Feed | Exchanger]:
-        return {*self.sources.values(), *self.feeds.values(), *self.exchangers.values()}
+    def _parts(self) -> set[KeySource | Feed | Exchanger | References]:
+        parts = (self.sources, self.feeds, self.exchangers, self.references)
+        return {part for mapping in parts for part in mapping.values()}
 
 
 def _asked_as(config: IssuerConfig) -> IssuerConfig:

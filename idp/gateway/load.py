@@ -100,7 +100,7 @@ def _config(top: t.Table, source: str) -> Config:
     defaults.finish()
     log = top.table("log")
     headers = top.table("headers")
-    said = exchange.forwarding(top, headers)
+    said = exchange.forwarding(top, headers, issuers)
     config = Config(
         server=server,
         trusted_proxies=top.value("trusted_proxies", values.networks, ()),

@@ -11,6 +11,7 @@ from idp.gateway.config import IssuerConfig
 from idp.gateway.exchange.exchanger import Exchanger
 from idp.gateway.jwks import KeySource
 from idp.gateway.principal import Principal
+from idp.gateway.reference import Inactive, References
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.snapshot import Snapshot
 from idp.gateway.token_cache import TokenCache
@@ -50,8 +51,10 @@ class Verifier:
         monotonic: Callable[[], float],
         feed: Feed | None = None,
         exchanger: Exchanger | None = None,
+        references: References | None = None,
     ) -> None:
         self.source = source
+        self._references = references  # who knows what a token means that is none of ours to read
         self.exchanger = exchanger  # who swaps its tokens for others, where the gateway may
         self.feed = feed  # what counts no longer; asked for every request, after the verification
         self._config = config
@@ -62,6 +65,8 @@ class Verifier:
 
     def verify(self, token: bytes, now: float) -> tuple[Principal, bool]:
         """Give the principal, and whether the token had been verified before."""
+        if self._references is not None and b"." not in token:
+            return self._referred(self._references, token, now), True
         snapshot = self.source.snapshot
         if snapshot is None or self._monotonic() >= snapshot.stale:
             raise Unavailable
@@ -70,6 +75,12 @@ class Verifier:
         if principal is not None:
             return principal, True
         return self._verify(token, key, snapshot, now), False
+
+    def _referred(self, references: References, token: bytes, now: float) -> Principal:
+        try:
+            return references.read(token, now)
+        except Inactive:
+            raise Refused("reference is not active") from None
 
     def _verify(self, token: bytes, key: bytes, snapshot: Snapshot, now: float) -> Principal:
         if len(token) > MAX_TOKEN:

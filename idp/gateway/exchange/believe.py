@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import wait
 from dataclasses import dataclass, field
 from typing import Final
 
 from idp.gateway.config import IssuerConfig
 from idp.gateway.exchange.model import Exchange
 from idp.gateway.exchange.outcome import Failed, Issued, Outcome
-from idp.gateway.fetch import SECONDS
 from idp.gateway.jwks import KeySource
+from idp.gateway.newer_keys import read_with
 from idp.gateway.revocation.marks import marks_of
 from idp.jose.access_token import verify_access_token
-from idp.jose.keys import UnknownKey
+from idp.jose.keys import KeySet, UnknownKey
 from idp.jose.strict import JoseError
 from idp.jose.verify import audience_list
 
@@ -54,29 +53,18 @@ class Believer:
         return Issued(token=token.encode("ascii"), ends=float(str(claims["exp"])), marks=marks_of(claims))
 
     def _verified(self, token: str, wanted: Exchange, now: float) -> Mapping[str, object]:
-        try:
-            return self._read(token, wanted, now)
-        except UnknownKey:
-            # Signed by a key that has just come into use: ask for it, as for any caller's token.
-            coming = self._source.ask()
-            if coming is None:
-                raise
-            wait([coming], SECONDS)
-            return self._read(token, wanted, now)
+        def read(keys: KeySet) -> Mapping[str, object]:
+            return verify_access_token(
+                token,
+                keys,
+                issuer=self._config.issuer,
+                audiences=frozenset({wanted.audience}),
+                algs=self._config.algs,
+                now=now,
+                leeway=self._config.leeway,
+            )
 
-    def _read(self, token: str, wanted: Exchange, now: float) -> Mapping[str, object]:
-        snapshot = self._source.usable()
-        if snapshot is None:
-            raise UnknownKey("there are no keys")
-        return verify_access_token(
-            token,
-            snapshot.keys,
-            issuer=self._config.issuer,
-            audiences=frozenset({wanted.audience}),
-            algs=self._config.algs,
-            now=now,
-            leeway=self._config.leeway,
-        )
+        return read_with(self._source, read)
 
     def _fault(self, claims: Mapping[str, object], inbound: Inbound, wanted: Exchange) -> str:
         """Name what makes it more, or something else, than what was asked for."""

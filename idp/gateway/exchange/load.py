@@ -28,7 +28,7 @@ class Forwarding:
         return Assertion(audience="?").ttl if self.assertion is None else self.assertion.ttl
 
 
-def forwarding(top: t.Table, headers: t.Table) -> Forwarding:
+def forwarding(top: t.Table, headers: t.Table, issuers: tuple[IssuerConfig, ...]) -> Forwarding:
     """Read what every route says about its callers, and with which key the gateway signs."""
     identity = headers.value("identity", t.one_of("headers", "signed_jwt", "exchange"), "headers")
     said = Forwarding(
@@ -37,6 +37,8 @@ def forwarding(top: t.Table, headers: t.Table) -> Forwarding:
     )
     if said.identity == "signed_jwt" and said.assertion is None:
         headers.problem("identity", 'needs the table "assertion", which says with what is signed')
+    if headers.value("forward_authorization", t.flag, default=False) and any(one.reference_tokens for one in issuers):
+        headers.problem("forward_authorization", "must be false: references of an issuer are for nobody behind")
     return said
 
 
@@ -59,8 +61,16 @@ def exchange(table: t.Table, said: Forwarding) -> Exchange | None:
 
 
 def of_issuer(table: t.Table, config: IssuerConfig) -> IssuerConfig:
-    """Read where an issuer is asked for exchanges."""
-    return replace(config, token_endpoint=table.value("token_endpoint", values.issuer_url, None))
+    """Read where an issuer is asked about single tokens, and whether it gives out such as have to be asked about."""
+    read = replace(
+        config,
+        token_endpoint=table.value("token_endpoint", values.issuer_url, None),
+        introspection_endpoint=table.value("introspection_endpoint", values.issuer_url, None),
+        reference_tokens=table.value("reference_tokens", t.flag, default=False),
+    )
+    if read.reference_tokens and read.client is None:
+        table.problem("reference_tokens", 'needs the field "client": the provider tells only whom it knows')
+    return read
 
 
 def check(table: t.Table, route: Route, issuers: tuple[IssuerConfig, ...]) -> None:

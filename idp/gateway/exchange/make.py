@@ -1,4 +1,4 @@
-"""The exchanges of one issuer, put together from its configuration."""
+"""What the gateway asks one issuer for about single tokens, put together from its configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from idp.gateway.exchange.exchanger import Exchanger
 from idp.gateway.fetch import Fetch
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
+from idp.gateway.reference import References
 from idp.gateway.revocation.feed import Feed
+from idp.gateway.signed_introspection import IntrospectionEndpoint
 
 
 def exchanger(
@@ -40,6 +42,41 @@ def exchanger(
         wall=wall,
     )
     made = Exchanger(
+        config.name,
+        endpoint,
+        log=log,
+        wall=wall,
+        monotonic=monotonic,
+        revoked=None if feed is None else feed.revoked,
+    )
+    if feed is not None:
+        feed.listeners += (made.sweep,)
+    return made
+
+
+def references(
+    config: IssuerConfig,
+    client: ClientConfig,
+    source: KeySource,
+    feed: Feed | None,
+    *,
+    log: Log,
+    fetch: Fetch,
+    wall: Callable[[], float],
+    monotonic: Callable[[], float],
+) -> References:
+    """Make what reads reference tokens."""
+    discovery = Discovery(config.issuer, fetch)
+    endpoint = IntrospectionEndpoint(
+        config,
+        source,
+        credentials(client),
+        address=lambda: config.introspection_endpoint or discovery.address("introspection_endpoint"),
+        forget=discovery.forget,
+        sender=lambda: Caller(config.jwks.ca_file),
+        wall=wall,
+    )
+    made = References(
         config.name,
         endpoint,
         log=log,

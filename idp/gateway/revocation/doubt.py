@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from idp.gateway.config import OnStale
+from idp.gateway.request import Asks
 from idp.gateway.revocation.introspect import Introspector, Question
 
 
 class InDoubt(Exception):
-    """Whether the token was revoked cannot be known; `question` may find out."""
+    """Whether the token counts cannot be known; `question` may find out."""
 
-    def __init__(self, question: Question | None = None) -> None:
+    def __init__(self, question: Asks | None = None) -> None:
         super().__init__()
         self.question = question
 
