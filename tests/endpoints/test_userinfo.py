@@ -70,7 +70,8 @@ def test_tells_a_claim_asked_for_by_name_also_after_a_refresh(http, browser, web
 def test_asks_for_a_token_without_naming_an_error(http):
     answer = http.get("/userinfo")
     assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="gatehouse"'
+    asked = answer.headers.getlist("WWW-Authenticate")
+    assert asked == ['Bearer realm="gatehouse"', 'DPoP realm="gatehouse", algs="ES256 RS256 EdDSA PS256"']
 
 
 @pytest.mark.attack("IN9")
