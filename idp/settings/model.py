@@ -55,9 +55,7 @@ class Serving(BaseSettings):
     metrics_port: Port = Field(9100, description="Port of the Prometheus metrics, on loopback; 0 turns them off.")
     front: Literal["proxy", "tls"] = Field(
         "proxy",
-        # granian hands a request to a thread at the end of its head, and no time limit of its own ends a slow body.
-        description="`tls`: TLS ends here, with `tls_certificate` and `tls_key`; `proxy`: a front ends it, and takes "
-        "in whole request bodies before it passes them on (nginx does), or a few slow senders hold every thread.",
+        description="`tls`: TLS ends here, with `tls_certificate` and `tls_key`; `proxy`: a front ends it.",
     )
     tls_certificate: Path | None = Field(None, description="Certificate chain (PEM); read again when it changes.")
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
