@@ -14,7 +14,7 @@ from tests.services.nginx import Nginx
 from tests.services.program import Program
 
 Start = Callable[[Places], "Nginx | Program"]
-OK = 200
+UNKNOWN = 404
 HERE = Path(sys.executable).parent  # caddy, traefik and envoy come as wheels
 
 
@@ -46,7 +46,7 @@ def caddy(places: Places) -> Program:
     return _started([HERE / "caddy", "run", "--adapter", "caddyfile", "--config", file], places)
 
 
-def traefik(places: Places) -> Program:
+def traefik(places: Places, *, provider_name: str = "idp.example") -> Program:
     """Traefik with `forwardAuth`; it asks over TCP."""
     rules = written(
         "traefik/gatehouse.yaml",
@@ -55,6 +55,7 @@ def traefik(places: Places) -> Program:
             "127.0.0.1:8080": f"127.0.0.1:{places.gateway}",
             "127.0.0.1:8090": f"127.0.0.1:{places.api}",
             "127.0.0.1:8000": f"127.0.0.1:{places.provider}",
+            "idp.example": provider_name,
         },
     )
     static = written(
@@ -71,7 +72,7 @@ def _wait_for_rules(places: Places) -> None:
     """Traefik listens before it has read its rules, and answers 404 until then."""
     asked = request("GET", "/.well-known/oauth-protected-resource")
     deadline = time.monotonic() + 15
-    while ask(("127.0.0.1", places.front), asked).status != OK:
+    while ask(("127.0.0.1", places.front), asked).status == UNKNOWN:
         assert time.monotonic() < deadline, "Traefik does not read its rules"
         time.sleep(0.05)
 
