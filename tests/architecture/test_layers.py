@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,7 +38,14 @@ def test_jose_reaches_protocol_and_its_two_libraries():
 
 def test_the_gateway_reaches_jose_protocol_and_its_servers():
     allowed = {"idp.gateway", "idp.jose", "idp.protocol", "joserfc", "cryptography", "uvicorn", "httptools"}
-    assert rooms(reached("idp.gateway")) <= allowed
+    assert rooms(reached("idp.gateway")) - allowed <= {"redis"}
+
+
+def test_only_shared_limits_know_redis_and_nothing_imports_them_at_the_start():
+    assert GRAPH.find_modules_that_directly_import("redis") == {"idp.gateway.limits.shared"}
+    script = "import sys, idp.gateway.serve; print('redis' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
 
 
 def test_the_command_itself_needs_click_alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from tests.services.program import Program, free_port
@@ -12,12 +13,29 @@ class RedisServer:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
+        self.folder = folder
         self.port = free_port()
-        argv = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
-        argv += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-        self.program = Program(argv, log=folder / "redis.log")
-        self.program.wait_for_port(self.port)
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Begin, empty, at the same address."""
+        argv = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
+        argv += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        self.program = Program(argv, log=self.folder / "redis.log")
+        self.program.wait_for_port(self.port)
+
+    def hang(self) -> None:
+        """Accept connections and say nothing."""
+        self.program.signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, also what was asked in the meantime."""
+        self.program.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End at once."""
+        self.program.kill()
 
     def stop(self) -> None:
         self.program.stop()

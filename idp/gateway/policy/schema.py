@@ -82,6 +82,11 @@ _READERS: Final[Mapping[str, Schema]] = {
     "check_path": {"type": "string", "pattern": r"^/[\x21\x23-\x7e]*$"},
     "upstream": _or_list(_TEXT),
     "template": {"type": "string", "pattern": "^/"},
+    "rate": {"type": "string", "pattern": "^[1-9][0-9]{0,6}/[smh]$"},
+    "burst": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    "caller": {"type": "string", "pattern": r"^(ip|client|subject|route|claim\..+)$"},
+    "limit_name": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+    "redis_url": {"type": "string", "pattern": "^(redis|rediss|unix)://"},
 }
 _LEAVES: Final[Mapping[str, Schema]] = {
     "scope": {"anyOf": [_SCOPE, _SCOPES]},
