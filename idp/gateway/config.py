@@ -13,6 +13,7 @@ from idp.gateway.limits.model import LOCAL, Limit, Store
 from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
 from idp.gateway.template import Template
 from idp.gateway.upstreams.model import Upstream
+from idp.gateway.websocket.model import WebSocket
 
 Shape = Literal["proxy", "forward_auth"]
 Identity = Literal["headers", "signed_jwt", "exchange"]
@@ -147,6 +148,8 @@ class Route:
     assertion: Assertion | None = None
     upstream: Upstream | None = None
     body_bytes: int | None = None
+    websocket: WebSocket | None = None
+    on_expiry: Literal["cut", "finish"] | None = None  # None: an answer without an end is cut, any other may finish
     seconds: float | None = None  # from the decision to the end of the answer
     concurrency: int | None = None  # requests under way at once, in one process
     limits: tuple[Limit, ...] = ()  # those before verification first

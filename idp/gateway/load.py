@@ -36,6 +36,7 @@ from idp.gateway.routes import Routes, Twice
 from idp.gateway.template import Template
 from idp.gateway.upstreams import load as upstreams
 from idp.gateway.upstreams.model import Upstream
+from idp.gateway.websocket import load as websockets
 
 _MAX_LEEWAY: Final = 60.0
 _MAX_STALE: Final = 7 * 86_400.0
@@ -249,6 +250,8 @@ def _route(
         exchange=exchange.exchange(table, said),
         assertion=exchange.assertion(table, said),
         body_bytes=table.value("body_limit", t.size, None),
+        websocket=websockets.websocket(table),
+        on_expiry=websockets.on_expiry(table),
         seconds=table.value("timeout", t.duration, None),
         concurrency=table.value("concurrency", t.count, None),
         limits=limiting.limits(table, usual),
@@ -256,6 +259,7 @@ def _route(
     if len(issuers) > 1 and "issuer" not in table:
         table.problem("issuer", "is missing: there is more than one issuer")
     revocation.check(table, route, known)
+    websockets.check(table, route.websocket, route.methods, proxy=shape == "proxy")
     exchange.check(table, route, known)
     limiting.check(table, held=shape == "proxy")
     for part in (match, table):

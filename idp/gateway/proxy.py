@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import Final
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, cast
 
-from idp.gateway import answers, own
+from idp.gateway import answers, onward, own
 from idp.gateway.decide import Gate
 from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
 from idp.gateway.policy import metadata
+from idp.gateway.relay import Gone, Relay, TooLarge, answer, next_piece
 from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule
 from idp.gateway.server.arrival import Arrival
-from idp.gateway.server.exchange import Answer, Receive, Scope, Send
+from idp.gateway.server.exchange import Answer, Message, Receive, Scope, Send
+from idp.gateway.server.watch import Watched
+from idp.gateway.tenure import DRAINING, EXPIRED, REVOKED, Tenure
 from idp.gateway.upstream import UpstreamConnection, UpstreamError
 from idp.gateway.upstreams.behind import Behind
 from idp.gateway.upstreams.dispatch import Sending, reach
+from idp.gateway.upstreams.model import Upstream
+from idp.gateway.websocket import entry, handshake
+from idp.gateway.websocket import tunnel as tunnels
+from idp.gateway.websocket.tunnel import POLICY, Tunnel
 
 # RFC 9110 section 9.2.2: doing it twice does no harm, so a connection that was dead already may be replaced.
 _AGAIN: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SWITCHING: Final = 101
+_EVENTS: Final = b"text/event-stream"
+_CODES: Final = {
+    EXPIRED: (tunnels.EXPIRED, "token expired"),
+    REVOKED: (POLICY, "token revoked"),
+    DRAINING: (tunnels.GOING_AWAY, "going away"),
+}
 _TOO_LARGE: Final = answers.Refusal(status=413, reason="body", error="invalid_request", text="the body is too large")
-_CHUNK_END: Final = b"0\r\n\r\n"
-
-
-class TooLarge(Exception):
-    """The body has grown past the limit of its route."""
-
-
-class Gone(Exception):
-    """The client left."""
 
 
 class Proxy:
     """The shape as an application of the gateway's server."""
 
-    def __init__(self, gate: Gate, *, log: Log) -> None:
+    def __init__(self, gate: Gate, *, log: Log, wall: Callable[[], float] = time.time) -> None:
         config = gate.rules.config
         self._gate = gate
         self._log = log
         self._body_bytes = config.server.limits.body_bytes
         self.behind = Behind(lambda: gate.rules.config, log=log)
+        self._wall = wall
+        self._held: set[Tenure | Tunnel] = set()
+        self._draining = False
+
+    def watched(self) -> Iterator[Watched]:
+        """Give everything with a deadline."""
+        yield from self.behind.watched()
+        yield from tuple(self._held)
+
+    def drain(self) -> None:
+        """Take leave of those who would stay for ever; whoever has an end in sight may finish."""
+        self._draining = True
+        for held in tuple(self._held):
+            if isinstance(held, Tenure) and held.endless:
+                held.end(DRAINING)
 
     def instant(self, scope: Scope) -> Answer | None:
         """Refuse at once what is refused; what is allowed needs the upstream."""
@@ -51,6 +72,8 @@ class Proxy:
         described = metadata.answer(self._gate.rules.documents, arrival.method, arrival.host, arrival.target)
         if described is not None:
             return described
+        if arrival.websocket:
+            scope["gatehouse.marked"] = entry.reveal(self._gate.rules, arrival)
         request = Request(
             method=arrival.method,
             target=arrival.target,
@@ -95,8 +118,9 @@ class Proxy:
             if refusal is not None:
                 await _say(send, refusal)
                 return
+        passage = self._passage(scope, request, decision, receive, send)
         try:
-            await self._in_time(scope, decision, receive, send)
+            await self._in_time(passage)
         except TooLarge:
             await _say(send, self._too_large(decision))
         except UpstreamError as fault:
@@ -105,151 +129,142 @@ class Proxy:
             await _say(send, (status, headers + decision.answer_headers, text))
         except Gone:
             return
+        except asyncio.CancelledError:
+            if not passage.tenure.why or passage.begun:
+                raise
+            await _say(send, _ended(passage).answer(decision.id))
         finally:
+            self._held.discard(passage.tenure)
             decision.over()
 
-    async def _in_time(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
-        """Forward within the time that the route gives, if it gives one."""
-        seconds = decision.rule.route.seconds if decision.rule else None
-        if seconds is None:
-            await self._forward(scope, decision, receive, send)
-            return
-        try:
-            async with asyncio.timeout(seconds):
-                await self._forward(scope, decision, receive, send)
-        except TimeoutError:
-            raise UpstreamError("exchange takes longer than its route allows", 504) from None
-
-    async def _forward(self, scope: Scope, decision: Decision, receive: Receive, send: Send) -> None:
-        arrival: Arrival = scope["gatehouse.arrival"]
+    def _passage(self, scope: Scope, request: Request, decision: Decision, receive: Receive, send: Send) -> Passage:
         rule = decision.rule
         route = rule.route if rule else None
         if rule is None or route is None or route.upstream is None:
-            raise UpstreamError("route has no upstream")
-        servers = self.behind.of(route.upstream)
+            raise AssertionError("a request without a server behind its route does not load")
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        passage = Passage(scope, decision, rule, receive, send)
+        passage.tenure = Tenure(
+            self._gate,
+            request,
+            decision,
+            cut=lambda _why: task.cancel(),
+            cuts=passage.cuts,
+            log=self._log,
+            wall=self._wall,
+        )
+        self._held.add(passage.tenure)
+        return passage
+
+    async def _in_time(self, passage: Passage) -> None:
+        """Forward within the time that the route gives, if it gives one. A WebSocket has a limit of its own."""
+        seconds = passage.rule.route.seconds
+        if seconds is None or passage.arrival.websocket:
+            await self._forward(passage)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._forward(passage)
+        except TimeoutError:
+            raise UpstreamError("exchange takes longer than its route allows", 504) from None
+
+    async def _forward(self, passage: Passage) -> None:
+        arrival, decision, receive = passage.arrival, passage.decision, passage.receive
+        if arrival.websocket:
+            refused = entry.refusal(passage.rule.route.websocket, arrival)
+            if refused is not None:
+                self._log.event("websocket.refused", id=decision.id, why=refused.reason)
+                await _say(passage.send, refused.answer(decision.id))
+                return
         body, more = b"", arrival.has_body
         if more:
-            body, more = await _next(receive)
-        relay = _Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
-        head = self._head(scope, decision, rule) + relay.framed(body, last=not more)
+            body, more = await next_piece(receive)
+        relay = Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
+        head = onward.head(passage.scope, decision, passage.rule, self._gate.rules.peers)
+        servers = self.behind.of(passage.upstream)
         member, connection = await reach(
             servers,
             Sending(
-                head=head,
+                head=head + relay.framed(body, last=not more),
                 head_only=arrival.method == "HEAD",
                 repeatable=arrival.method in _AGAIN and not arrival.has_body,
+                upgrade=arrival.websocket,
             ),
         )
+        passage.connection = connection
         told = decision.answer_headers
         try:
-            await (relay.both(connection, send, told) if more else _answer(connection, send, told))
+            if more:
+                await relay.both(connection, passage.said, told)
+            elif connection.status == _SWITCHING:
+                await self._tunnel(passage, connection)
+            else:
+                await answer(connection, passage.said, told)
         finally:
             servers.release(member, connection)
 
-    def _head(self, scope: Scope, decision: Decision, rule: Rule) -> bytes:
-        """Write the request for the upstream: the same target, no header of ours by anybody else."""
-        arrival: Arrival = scope["gatehouse.arrival"]
-        parts = [arrival.method.encode("ascii"), b" ", arrival.target, b" HTTP/1.1\r\nhost: ", arrival.host, b"\r\n"]
-        drops, nominated = rule.strip.drops, arrival.nominated
-        for name, value in arrival.headers:
-            if not drops(name) and name not in nominated:
-                parts += (name, b": ", value, b"\r\n")
-        if arrival.chunked:
-            parts.append(b"transfer-encoding: chunked\r\n")
-        elif arrival.lengths:
-            parts += (b"content-length: ", arrival.lengths[0], b"\r\n")
-        parts += self._origin(scope, arrival)
-        # After Connection was obeyed, so that no client can have it removed (attack row GW3).
-        parts += (
-            decision.principal.wire if decision.principal else b"",
-            b"x-gatehouse-decision: ",
-            decision.id.encode(),
-        )
-        for name, value in decision.upstream_headers:
-            parts += (b"\r\n", name, b": ", value)
-        parts.append(b"\r\n\r\n")
-        return b"".join(parts)
-
-    def _origin(self, scope: Scope, arrival: Arrival) -> tuple[bytes, ...]:
-        """Say where the request came from; only a trusted peer is quoted (attack row GW9)."""
-        peer = peer_of(scope["client"])
-        proto, before = scope["scheme"].encode(), b""
-        if self._gate.rules.peers.trusted(peer):
-            said = dict(arrival.headers)
-            before = said.get(b"x-forwarded-for", b"")
-            proto = said.get(b"x-forwarded-proto", proto)
-        address = peer.encode() or b"unknown"
-        chain = before + b", " + address if before else address
-        return (
-            b"x-forwarded-for: ", chain, b"\r\nx-forwarded-proto: ", proto,
-            b"\r\nx-forwarded-host: ", arrival.host, b"\r\n",
-        )  # fmt: skip
-
-
-class _Relay:
-    """The body of a request on its way to the upstream."""
-
-    def __init__(self, receive: Receive, *, chunked: bool, limit: int) -> None:
-        self._receive = receive
-        self._chunked = chunked
-        self._limit = limit
-        self._sent = 0
-
-    def framed(self, body: bytes, *, last: bool) -> bytes:
-        """Frame a piece as the upstream was told, within the limit."""
-        self._sent += len(body)
-        if self._sent > self._limit:
-            raise TooLarge
-        if not self._chunked:
-            return body
-        return (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (_CHUNK_END if last else b"")
-
-    async def both(self, connection: UpstreamConnection, send: Send, told: answers.Headers) -> None:
-        """Send the body and give the answer at the same time: an upstream may answer before it has heard all."""
-        sending = asyncio.ensure_future(self._send(connection))
-        answering = asyncio.ensure_future(connection.answered())
+    async def _tunnel(self, passage: Passage, connection: UpstreamConnection) -> None:
+        """Let bytes through both ways, as long as the decision holds."""
+        arrival, rule = passage.arrival, passage.rule.route.websocket
+        if rule is None or not handshake.accepts(connection.headers, handshake.key_of(arrival.headers)):
+            raise UpstreamError("upstream accepts another WebSocket")
+        headers = [each for each in connection.headers if each[0] != b"content-length"]
+        if passage.scope["gatehouse.marked"] and not handshake.chosen(headers):
+            headers.append(handshake.choice())
+        tunnel = Tunnel(rule)
+        await passage.said({"tunnel": tunnel, "headers": [*headers, *passage.decision.answer_headers]})
+        connection.switch(tunnel)
+        passage.tenure.cut = lambda why: tunnel.end(*_CODES.get(why, (POLICY, "no longer allowed")))
+        self._held.add(tunnel)
+        began = self._wall()
         try:
-            await asyncio.wait((sending, answering), return_when=asyncio.FIRST_COMPLETED)
-            if sending.done() and not answering.done():
-                sending.result()
-            elif sending.done() and isinstance(sending.exception(), TooLarge):
-                raise TooLarge
-            await answering
-            await _answer(connection, send, told)
-            if not sending.done():
-                connection.close()
+            tunnel.begin()
+            if self._draining:
+                passage.tenure.end(DRAINING)
+            await tunnel.done
         finally:
-            for task in (sending, answering):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, UpstreamError, TooLarge, Gone):
-                    await task
-            if sending.cancelled() or sending.exception() is not None:
-                connection.close()
-
-    async def _send(self, connection: UpstreamConnection) -> None:
-        more = True
-        while more:
-            body, more = await _next(self._receive)
-            await connection.write(self.framed(body, last=not more))
+            tunnel.abort()
+            self._held.discard(tunnel)
+            self._log.event(
+                "websocket.closed", id=passage.decision.id, why=tunnel.why, up=tunnel.up, down=tunnel.down,
+                seconds=round(self._wall() - began, 1),
+            )  # fmt: skip
 
 
-async def _answer(connection: UpstreamConnection, send: Send, told: answers.Headers) -> None:
-    """Pass the answer on as it comes, with what the gate has to say about it."""
-    await connection.answered()
-    headers = [*connection.headers, *told] if told else connection.headers
-    await send({"status": connection.status, "headers": headers, "dated": connection.dated})
-    body = connection.take()
-    while not connection.complete:
-        await send({"body": body, "more_body": True})
-        body = await connection.read()
-    await send({"body": body + connection.take()})
+class Passage:
+    """One allowed request on its way through."""
 
+    tenure: Tenure
 
-async def _next(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Gone
-    return message["body"], message["more_body"]
+    def __init__(self, scope: Scope, decision: Decision, rule: Rule, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.arrival: Arrival = scope["gatehouse.arrival"]
+        self.decision = decision
+        self.rule = rule
+        self.receive = receive
+        self.send = send
+        self.connection: UpstreamConnection | None = None
+        self.begun = False  # the client has heard something
+
+    @property
+    def upstream(self) -> Upstream:
+        """What stands behind; the loader makes sure of it."""
+        return cast("Upstream", self.rule.route.upstream)
+
+    async def said(self, message: Message) -> None:
+        """Send a piece of the answer."""
+        self.begun = True
+        await self.send(message)
+
+    def cuts(self) -> bool:
+        """Tell whether the answer ends with its token: as the route says, else where nobody waits for its end."""
+        chosen = self.rule.route.on_expiry
+        if chosen is not None and not self.arrival.websocket:
+            return chosen == "cut"
+        headers = self.connection.headers if self.connection is not None else ()
+        return self.arrival.websocket or any(
+            name == b"content-type" and value.lower().startswith(_EVENTS) for name, value in headers
+        )
 
 
 async def _say(send: Send, answer: Answer) -> None:
@@ -257,6 +272,12 @@ async def _say(send: Send, answer: Answer) -> None:
     status, headers, body = answer
     await send({"status": status, "headers": headers})
     await send({"body": body})
+
+
+def _ended(passage: Passage) -> answers.Refusal:
+    """Say that it no longer holds, to a client that has heard nothing yet."""
+    why = passage.tenure.why
+    return passage.rule.invalid_token if why in {EXPIRED, REVOKED} else answers.NOT_ALLOWED
 
 
 def _failed(fault: UpstreamError) -> answers.Refusal:

@@ -51,7 +51,7 @@ class GatewayServer(uvicorn.Server):
         """Everything with a deadline: clients, and what stands behind."""
         yield from cast("set[GatewayProtocol]", self.server_state.connections)
         if self._proxy is not None:
-            yield from self._proxy.behind.watched()
+            yield from self._proxy.watched()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen once keys and revocations are there; without them too after a while, for readiness says so."""
@@ -79,6 +79,8 @@ class GatewayServer(uvicorn.Server):
         self._log.event("draining")
         if self._reload is not None:
             self._reload.stop()
+        if self._proxy is not None:
+            self._proxy.drain()
         await super().shutdown(sockets)
         self._watch.stop()
         if self._proxy is not None:

@@ -91,6 +91,16 @@ class Table:
             problems=self._problems,
         )
 
+    def switched(self, field: str) -> Table | None:
+        """Open a table that may be `true` instead, for nothing but defaults; None when it is false or missing."""
+        off: bool | Mapping[str, Any] = False
+        value = self.value(field, switch, off)
+        if value is False:
+            return None
+        if value is True:
+            return Table({}, place=(*self._place, field), name=self._name, text=self.text, problems=self._problems)
+        return self.table(field)
+
     def tables(self, field: str) -> list[Table]:
         """Open every table of a list of tables."""
         listed: list[Mapping[str, Any]] = self.value(field, mappings, [])
@@ -149,6 +159,13 @@ def flag(value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
         raise Wrong("must be true or false")
+    return value
+
+
+def switch(value: Any) -> bool | Mapping[str, Any]:
+    """Read true, false or a table."""
+    if not isinstance(value, bool | dict):
+        raise Wrong("must be true, false or a table")
     return value
 
 

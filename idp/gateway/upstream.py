@@ -8,6 +8,8 @@ from typing import Final
 
 import httptools
 
+from idp.gateway.websocket.tunnel import Side, Tunnel
+
 _FOREVER: Final = float("inf")
 _READ: Final = 65_536
 _HELD: Final = 131_072
@@ -63,6 +65,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None
         self._write_paused = False
         self._read_paused = False
+        self._side: Side | None = None  # set once no HTTP is spoken any more
+        self._rest = b""
         self.idle = True
         self.idle_since = 0.0
         self.generation = 0
@@ -98,6 +102,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport = None
         self._deadline = _FOREVER
         self._forget(self)
+        if self._side is not None:
+            self._side.lost()
+            return
         if not self.complete and not self.idle:
             ends_here = self.status and not self._framed and exc is None
             if ends_here:
@@ -110,6 +117,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse an answer. What nobody asked for ends the connection."""
+        if self._side is not None:
+            self._side.received(data)
+            return
         if self.idle:
             self.close()
             return
@@ -119,19 +129,32 @@ class UpstreamConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switched(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
             self._fail(UpstreamError("upstream answer cannot be read"))
         if not self.status and self._head_bytes > _HEAD:
             self._fail(UpstreamError("upstream header is too long"))
         self._wake()
 
+    def _switched(self, rest: bytes) -> None:
+        """What follows is of another protocol; it waits until somebody takes it."""
+        self._rest = rest
+        self._deadline = _FOREVER
+        if self._transport is not None:
+            self._transport.pause_reading()
+
     def pause_writing(self) -> None:
         """The server behind reads slowly."""
         self._write_paused = True
+        if self._side is not None:
+            self._side.full()
 
     def resume_writing(self) -> None:
         """It reads again, or never will."""
         self._write_paused = False
+        if self._side is not None:
+            self._side.drained()
         writer, self._writer = self._writer, None
         if writer is not None and not writer.done():
             writer.set_result(None)
@@ -162,9 +185,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self.complete:
             return
         status = self._parser.get_status_code()
-        if status == _SWITCHING or status > _HIGHEST:
+        switching = status == _SWITCHING
+        if (switching and not (self._upgrade and self._parser.should_upgrade())) or status > _HIGHEST:
             raise UpstreamError("upstream switches protocols unasked, or answers with no status")
-        if status < _FINAL:
+        if status < _FINAL and not switching:
             self._raw.clear()
             self._nominated = frozenset()
             self._framed = self.dated = False
@@ -222,6 +246,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._writer = self._loop.create_future()
             await self._writer
 
+    def switch(self, tunnel: Tunnel) -> None:
+        """Speak HTTP no more."""
+        if self._transport is None:
+            raise UpstreamError("upstream closed the connection")
+        self._side = tunnel.join_upstream(self._transport, self._rest)
+        self._rest = b""
+        self._transport.resume_reading()
+
     async def answered(self) -> None:
         """Wait for the head of the answer."""
         while not self.status:
@@ -253,7 +285,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Tell whether another request may be sent here: never where nobody reads, for its answer would not come."""
-        return self.complete and self._keep_alive and not self._read_paused and self.open
+        return self.complete and self._keep_alive and self._side is None and not self._read_paused and self.open
 
     @property
     def open(self) -> bool:

@@ -221,8 +221,19 @@ def test_405_says_what_is_allowed(proxy, token):
     assert proxy.ask(request("DELETE", token=token)).header("allow") == "GET, HEAD, POST, PUT"
 
 
-def test_an_upgrade_is_refused(proxy, upstream, token):
-    refused(proxy, upstream, request(token=token, Connection="Upgrade", Upgrade="websocket"), 501)
+@pytest.mark.attack("GW15")
+@pytest.mark.parametrize(
+    ("upgrade", "status"), [("websocket", 403), ("h2c", 501), ("websocket, h2c", 501), ("TLS/1.0", 501)]
+)
+def test_an_upgrade_that_no_route_allows_is_refused(upgrade, status, proxy, upstream, token):
+    refused(proxy, upstream, request(token=token, Connection="Upgrade, HTTP2-Settings", Upgrade=upgrade), status)
+
+
+@pytest.mark.attack("GW15")
+@pytest.mark.parametrize(("method", "length"), [("POST", "0"), ("GET", "3")])
+def test_an_upgrade_of_another_request_is_refused(method, length, proxy, upstream, token):
+    head = request(method, token=token, Connection="Upgrade", Upgrade="websocket", Content_Length=length)
+    refused(proxy, upstream, head, 501, 400)
 
 
 def test_an_upgrade_nobody_asked_this_connection_for_is_only_dropped(proxy, upstream, token):

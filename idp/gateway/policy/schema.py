@@ -81,6 +81,8 @@ _READERS: Final[Mapping[str, Schema]] = {
     "server_name": _TEXT,
     "check_path": {"type": "string", "pattern": r"^/[\x21\x23-\x7e]*$"},
     "upstream": _or_list(_TEXT),
+    "origins": {**_WORDS, "items": _URL},
+    "cookie": _TEXT,
     "template": {"type": "string", "pattern": "^/"},
     "rate": {"type": "string", "pattern": "^[1-9][0-9]{0,6}/[smh]$"},
     "burst": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
@@ -112,6 +114,7 @@ class Notes(Table):
         self._condition = condition
         self._schemas: dict[str, Schema | Notes] = {}
         self._lists: set[str] = set()
+        self._switched: set[str] = set()
         self._needed: set[str] = set()
 
     def __contains__(self, field: str) -> bool:
@@ -146,6 +149,11 @@ class Notes(Table):
         self._schemas[field] = inner
         return inner
 
+    def switched(self, field: str) -> Table | None:
+        """Write down a table that may be true or false instead."""
+        self._switched.add(field)
+        return self.table(field)
+
     def tables(self, field: str) -> list[Table]:
         """Write down a list of tables."""
         if self._condition and field in {"any", "all"}:
@@ -169,6 +177,8 @@ class Notes(Table):
                 found[field] = {"type": "array", "items": _CONDITION}
             else:
                 found[field] = {"type": "array", "items": inner} if field in self._lists else inner
+                if field in self._switched:
+                    found[field] = {"anyOf": [{"type": "boolean"}, inner]}
         others = found.pop(_ANY_NAME, None)
         written: Schema = {"type": "object", "additionalProperties": False if others is None else others}
         if found:

@@ -50,8 +50,9 @@ class Arrival:
         "nominated",
         "replaced_host",
         "target",
-        "upgrade",
+        "upgrades",
         "version",
+        "websocket",
     )
 
     def __init__(self) -> None:
@@ -65,7 +66,8 @@ class Arrival:
         self.codings: list[bytes] = []
         self.nominated: frozenset[bytes] = frozenset()
         self.expects = False
-        self.upgrade = False
+        self.upgrades: list[bytes] = []
+        self.websocket = False  # this is how it is asked for; whether it may is for the gate to say
         self.chunked = False
         self.replaced_host = False
 
@@ -91,7 +93,7 @@ class Arrival:
         elif noted == EXPECT:
             self.expects = value.lower() == b"100-continue"
         else:
-            self.upgrade = True
+            self.upgrades.append(value)
 
     @property
     def host(self) -> bytes:
@@ -118,14 +120,23 @@ class Arrival:
             raise Unreadable(505)
         if method == "CONNECT":  # its target is no path, and what follows is no HTTP
             raise Unreadable(405)
-        if self.upgrade and b"upgrade" in self.nominated:
-            raise Unreadable(501)
+        self.websocket = self._asks_for_websocket()
         if len(self.target) > _LONGEST_TARGET:
             raise Unreadable(414)
         if len(self.headers) > _MOST_HEADERS:
             raise Unreadable(431)
         self._check_framing()
         self._check_host()
+        if self.websocket and self.has_body:
+            raise Unreadable(400)
+
+    def _asks_for_websocket(self) -> bool:
+        """RFC 9110 section 7.8: WebSocket is the one other protocol spoken here. Never h2c (attack row GW15)."""
+        if not self.upgrades or b"upgrade" not in self.nominated:
+            return False
+        if self.method != "GET" or self.version != "1.1" or [each.lower() for each in self.upgrades] != [b"websocket"]:
+            raise Unreadable(501)
+        return True
 
     def _check_framing(self) -> None:
         """RFC 9112 section 6.1: the one coding is chunked, and never beside a length."""

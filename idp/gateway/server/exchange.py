@@ -165,6 +165,10 @@ class Exchange:
             await flow.drain()
         if self.disconnected:
             return
+        if "tunnel" in message:
+            self.started = self.complete = True
+            self._protocol.switch(message["headers"], message["tunnel"])
+            return
         if self.started and "status" in message:
             # A second head: the answer has failed half-way, and must not look whole.
             self.disconnected = True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import httptools
@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from idp.gateway.config import Limits
 from idp.gateway.server.arrival import Arrival, Unreadable
 from idp.gateway.server.exchange import STATUS_LINES, Exchange, Shape
+from idp.gateway.websocket.tunnel import Side, Tunnel
 
 _FOREVER: Final = float("inf")
 _LINGER_SECONDS: Final = 2.0
@@ -46,6 +47,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._overhead = 0
         self._lingering = False
         self._in_queue = False
+        self._side: Side | None = None  # set once no HTTP is spoken any more
+        self._upgrading = False
+        self._rest = b""  # what came behind the request that asked for another protocol
         self._dated: list[tuple[bytes, bytes]] = []
         self._date = b""
 
@@ -66,14 +70,23 @@ class GatewayProtocol(HttpToolsProtocol):
         for exchange in (self._running, *self._queue):
             if exchange is not None:
                 exchange.disconnect()
+        if self._side is not None:
+            self._side.lost()
         self._queue.clear()
         self.flow.resume_writing()
         self.parser = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        """Take what came: requests, or what another protocol says."""
+        if self._side is not None:
+            self._side.received(data)
+        elif self._upgrading:  # the rest of what had come before reading was paused
+            self._rest += data
+        elif not self._lingering:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         """Parse, and end the connection at the first thing with two readings."""
-        if self._lingering:
-            return
         fresh = not self._reading_head and self._exchange is None
         if fresh:
             self.deadline = self.loop.time() + self.limits.header_seconds
@@ -85,7 +98,10 @@ class GatewayProtocol(HttpToolsProtocol):
             cause = error.__context__
             self.refuse(cause.status if isinstance(cause, Unreadable) else 500)
             return
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
             self.refuse(400)
             return
         if self._reading_head:
@@ -96,6 +112,26 @@ class GatewayProtocol(HttpToolsProtocol):
                 self.refuse(431)
         elif self._exchange is not None:
             self._count_body(len(data))
+
+    def _upgrade(self, rest: bytes) -> None:
+        """Keep what follows for the other protocol, if there is to be one; it is not read on until then."""
+        if not self._arrival.websocket:
+            self.refuse(400)
+            return
+        self._upgrading, self._rest = True, rest
+        self.deadline = _FOREVER
+        self.flow.pause_reading()
+
+    def switch(self, headers: Iterable[tuple[bytes, bytes]], tunnel: Tunnel) -> None:
+        """Speak HTTP no more (RFC 9110 section 15.2.2)."""
+        parts = [STATUS_LINES[101], b"connection: Upgrade\r\nupgrade: websocket\r\n"]
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n")
+        self.transport.write(b"".join(parts))
+        self._side = tunnel.join_client(self.transport, self._rest)
+        self._rest = b""
+        self.flow.resume_reading()
 
     def _count_body(self, fed: int) -> None:
         """Move the deadline along with the body, and refuse one that consists of wrapping."""
@@ -128,6 +164,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._reading_head = False
         arrival.check(self.parser.get_method().decode("ascii"), self.parser.get_http_version())
         self._check_size(arrival)
+        if arrival.websocket and not self.parser.should_upgrade():  # two readings of one header
+            raise Unreadable(400)
         scope = {
             "type": "http",
             "method": arrival.method,
@@ -136,7 +174,7 @@ class GatewayProtocol(HttpToolsProtocol):
             "scheme": self.scheme,
             "gatehouse.arrival": arrival,
         }
-        exchange = Exchange(self, arrival, scope, keep_alive=self.parser.should_keep_alive())
+        exchange = Exchange(self, arrival, scope, keep_alive=self.parser.should_keep_alive() and not arrival.websocket)
         self._exchange = exchange
         if not arrival.has_body:
             exchange.request_complete = True
@@ -261,9 +299,17 @@ class GatewayProtocol(HttpToolsProtocol):
         else:
             self.refuse(408)
 
+    def pause_writing(self) -> None:
+        """The client does not read as fast as it is written to."""
+        super().pause_writing()
+        if self._side is not None:
+            self._side.full()
+
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
+        if self._side is not None:
+            self._side.drained()
         if self._exchange is None and self._running is not None:
             self.deadline = _FOREVER
 

@@ -1,0 +1,98 @@
+"""A WebSocket server and client that know nothing of ours: the library `websockets`."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.server import Server, ServerConnection, serve
+from websockets.typing import Subprotocol
+
+
+class Peer:
+    """The server: it echoes what it hears, or does as it is told, and remembers how each connection went."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.reset()
+
+    def reset(self) -> None:
+        self.script: Callable[[ServerConnection], None] = echo
+        self.opened: list[ServerConnection] = []
+        self.ended: list[tuple[int | None, str]] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def header(self, name: str) -> str | None:
+        """What the last one brought along."""
+        request = self.opened[-1].request
+        assert request is not None
+        return request.headers.get(name)
+
+    def serve(self, connection: ServerConnection) -> None:
+        self.opened.append(connection)
+        with contextlib.suppress(ConnectionClosed):
+            self.script(connection)
+            for _ in connection:
+                continue
+        protocol = connection.protocol
+        self.ended.append((protocol.close_code, protocol.close_reason or ""))
+        self.over.set()
+
+
+def echo(connection: ServerConnection) -> None:
+    for message in connection:
+        connection.send(message)
+
+
+@contextmanager
+def running(peer: Peer, **settings: Any) -> Iterator[Peer]:
+    server: Server = serve(
+        peer.serve,
+        "127.0.0.1",
+        0,
+        select_subprotocol=lambda _connection, offered: Subprotocol("app.v1") if "app.v1" in offered else None,
+        max_size=None,
+        **settings,
+    )
+    peer.port = server.socket.getsockname()[1]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield peer
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def opened(address: tuple[str, int], token: str | None, path: str = "/live/a", **settings: Any) -> ClientConnection:
+    """Open one through the gateway."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers |= settings.pop("headers", {})
+    return connect(
+        f"ws://api.example{path}",
+        sock=socket.create_connection(address, 5),
+        additional_headers=headers,
+        proxy=None,
+        open_timeout=5,
+        close_timeout=3,
+        max_size=None,
+        **settings,
+    )
+
+
+def closed(client: ClientConnection, within: float = 3.0) -> tuple[int | None, str]:
+    """Wait until it is closed, and say how."""
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            client.recv(timeout=within)
+    return client.close_code, client.close_reason or ""
