@@ -1,0 +1,152 @@
+"""Two gateways, one budget, and a Redis that is killed and hangs while callers ask for more than they may have."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.gateway.conftest import Running
+from tests.gateway.issuer import AUDIENCE, Issuer
+from tests.gateway.raw import Client, request
+from tests.gateway.upstream import Upstream
+from tests.services.redis import RedisServer
+
+RATE, BURST = 50, 20
+
+
+def file(issuer: Issuer, upstream: Upstream, store: RedisServer) -> str:
+    return f"""
+version = 1
+[server]
+listen = "127.0.0.1:0"
+drain = "1s"
+[limits]
+store = "redis"
+redis_url = "{store.url}"
+replicas = 2
+timeout = "100ms"
+[issuers.main]
+issuer = "{issuer.issuer}"
+[[routes]]
+id = "orders"
+match = {{ host = "api.example", method = ["GET"], path = "/orders/{{oid}}" }}
+audience = "{AUDIENCE}"
+upstream = "{upstream.url}"
+limit = [{{ by = "client", rate = "{RATE}/s", burst = {BURST} }}, {{ by = "ip", rate = "100000/s" }}]
+"""
+
+
+@pytest.fixture
+def gateways(serve, issuer, upstream, store) -> list[Running]:
+    return [serve(file(issuer, upstream, store)) for _ in range(2)]
+
+
+class Load:
+    """Callers that never stop asking, two for each gateway; what they were answered, when, and after how long."""
+
+    def __init__(self, gateways: Sequence[Running], token: str) -> None:
+        self.answers: list[tuple[float, int, int, float]] = []  # when, which gateway, status, seconds
+        self._stop = threading.Event()
+        self._data = request(token=token)
+        self._threads = [
+            threading.Thread(target=self._ask, args=(number, running), daemon=True)
+            for number, running in enumerate(gateways)
+            for _ in range(2)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, number: int, running: Running) -> None:
+        with Client(running.address) as client:
+            while not self._stop.wait(0.002):
+                began = time.monotonic()
+                client.send(self._data)
+                status = client.answer().status
+                now = time.monotonic()
+                self.answers.append((now, number, status, now - began))
+
+    def during(self, seconds: float) -> list[tuple[float, int, int, float]]:
+        """Go on for a while, and give what was answered in it."""
+        first, began = len(self.answers), time.monotonic()
+        while time.monotonic() - began < seconds:
+            time.sleep(0.01)
+        return self.answers[first:]
+
+    def end(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(5)
+
+
+def passed(answers: Sequence[tuple[float, int, int, float]], gateway: int | None = None) -> int:
+    return sum(status == 200 for _, number, status, _ in answers if gateway in {None, number})
+
+
+def within(answers: Sequence[tuple[float, int, int, float]]) -> float:
+    """What the limit allows from the first of these answers to the last."""
+    return BURST + RATE * (answers[-1][0] - answers[0][0] + answers[0][3])
+
+
+def turned(gateways: Sequence[Running], *, away: bool) -> None:
+    """Wait until every gateway has noticed."""
+    deadline = time.monotonic() + 5
+    shared = [running.server._gate.limits.shared for running in gateways]
+    while any(each.away is not away for each in shared) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [each.away for each in shared] == [away] * len(shared)
+
+
+@pytest.fixture
+def load(gateways, token):
+    load = Load(gateways, token)
+    yield load
+    load.end()
+    assert {status for _, _, status, _ in load.answers} <= {200, 429}
+
+
+def test_two_gateways_have_one_budget(load):
+    answers = load.during(1.5)
+    assert 0.5 * within(answers) <= passed(answers) <= within(answers) + 1
+
+
+@pytest.mark.attack("GW24")
+@pytest.mark.parametrize("trouble", ["kill", "hang"])
+def test_redis_away_opens_nothing_and_closes_nothing(trouble, gateways, load, store):
+    ends: Callable[[], None] = store.start if trouble == "kill" else store.go_on
+    before = load.during(1.0)
+    try:
+        getattr(store, trouble)()
+        turned(gateways, away=True)
+        alone = load.during(1.5)
+    finally:
+        ends()
+    turned(gateways, away=False)
+    after = load.during(1.5)
+    everything = load.answers[:]
+    assert passed(everything) <= 2 * within(everything)
+    # Alone each gateway has half of the rate, and what it let pass before counts.
+    assert passed(alone) <= within(alone)
+    assert all(passed(alone, gateway) > 0 for gateway in (0, 1))
+    assert passed(before) > 0
+    assert passed(after) <= 2 * within(after)
+    for running in gateways:
+        assert [line["event"] for name in ("limits.alone", "limits.shared") for line in running.lines(name)] == [
+            "limits.alone",
+            "limits.shared",
+        ]
+
+
+def test_a_hung_redis_holds_no_request_longer_than_its_time(gateways, load, store):
+    load.during(0.3)
+    store.hang()
+    try:
+        answers = load.during(1.0)
+    finally:
+        store.go_on()
+    slow = sorted(seconds for _, _, _, seconds in answers)
+    # Only those who were asking when it happened have waited at all: one per caller, and a probe holds up nobody.
+    assert len([seconds for seconds in slow if seconds > 0.09]) <= 8
+    assert slow[-1] < 0.1 + 0.4
