@@ -11,8 +11,16 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.conftest import config_text
+from tests.gateway.issuer import AUDIENCE
 from tests.gateway.raw import ask, request
 
+LIMITED = f"""
+[[routes]]
+id = "limited"
+match = {{ host = "api.example", method = ["GET"], path = "/limited/{{rest...}}" }}
+audience = "{AUDIENCE}"
+limit = [{{ by = "ip", rate = "3/h" }}, {{ by = "client", rate = "2/h" }}]
+"""
 SNIPPET = Path(__file__).resolve().parents[2] / "docs/deploy/nginx/gatehouse.conf"
 
 
@@ -25,7 +33,7 @@ def free_port() -> int:
 def _nginx(_issuer, _upstream, serve_module, tmp_path_factory):
     """nginx, then the gateway on a unix socket, then the API."""
     box = tmp_path_factory.mktemp("nginx")
-    text = config_text(_issuer, None, server='shape = "forward_auth"')
+    text = config_text(_issuer, None, server='shape = "forward_auth"') + LIMITED
     gateway = serve_module(text.replace("127.0.0.1:0", f"unix:{box}/gateway.sock"))
     port = free_port()
     (box / "gatehouse.conf").write_text(
@@ -135,6 +143,20 @@ def test_the_challenge_reaches_the_caller_once(nginx, issuer):
     challenge = ask(nginx, request(token=issuer.token(scope=""))).header("www-authenticate")
     assert re.fullmatch(r'Bearer scope="orders:read", error="insufficient_scope", error_description="[^"]+"', challenge)
     assert ask(nginx, request("DELETE", token=issuer.token())).header("allow") == "GET, HEAD, POST, PUT"
+
+
+def test_whoever_asks_too_often_is_told_429_and_when_to_come_back(nginx, upstream, token):
+    passed = ask(nginx, request(token=token, target="/limited/1"))
+    assert (passed.status, passed.header("ratelimit")) == (200, '"ip";r=2;t=1200, "client";r=1;t=1800')
+    assert ask(nginx, request(token=token, target="/limited/1")).status == 200
+    upstream.seen.clear()
+    refused = ask(nginx, request(token=token, target="/limited/1"))
+    assert (refused.status, refused.header("retry-after"), upstream.seen) == (429, "1800", [])
+    assert refused.header("ratelimit-policy") == '"ip";q=3;w=3600, "client";q=2;w=3600'
+    assert refused.header("ratelimit") == '"ip";r=0;t=1200, "client";r=0;t=1800'
+    assert refused.header("x-gatehouse-decision")
+    unnamed = ask(nginx, request(target="/limited/1"))
+    assert (unnamed.status, unnamed.header("retry-after")) == (429, "1200")
 
 
 @pytest.mark.attack("GW18")
