@@ -6,6 +6,7 @@ It never sees a token: the gateway has checked it, taken it away, and says who i
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,9 +50,21 @@ class Orders:
             self._rows = [*self._rows[1 - MOST_ORDERS :], row]
             return row
 
+    def approve(self, number: int) -> dict[str, Any] | None:
+        """Mark one row as approved, if there is such a one."""
+        with self._turn:
+            for row in self._rows:
+                if row["id"] == number:
+                    row["state"] = "approved"
+                    return dict(row)
+        return None
+
+
+APPROVE = re.compile(r"/orders/([0-9]{1,9})/approve")
+
 
 class Api(BaseHTTPRequestHandler):
-    """GET /orders lists, POST /orders places one."""
+    """GET /orders lists, POST /orders places one, POST /orders/NUMBER/approve approves it."""
 
     protocol_version = "HTTP/1.1"
     # Without it each answer waits 40 ms for the caller's acknowledgement.
@@ -66,14 +79,24 @@ class Api(BaseHTTPRequestHandler):
         return self.answer(200, {"orders": self.orders.all(), "the_gateway_says_you_are": self.caller()})
 
     def do_POST(self) -> None:
-        """Place an order."""
-        body = self.body()
-        if self.path.partition("?")[0] != "/orders":
+        """Place an order, or approve one."""
+        body, path = self.body(), self.path.partition("?")[0]
+        approval = APPROVE.fullmatch(path)
+        if approval is not None:
+            return self.approve(int(approval[1]))
+        if path != "/orders":
             return self.answer(404, {"error": "there is nothing here"})
         item, pieces = body.get("item"), body.get("pieces", 1)
         if not (isinstance(item, str) and 0 < len(item) <= LONGEST_ITEM and pieces in range(1, MOST_PIECES + 1)):
             return self.answer(400, {"error": "an order is an item in words and a number of pieces"})
         return self.answer(201, {"order": self.orders.add(item, pieces), "the_gateway_says_you_are": self.caller()})
+
+    def approve(self, number: int) -> None:
+        """Approve an order. That the person proved enough for it is the gateway's to see."""
+        row = self.orders.approve(number)
+        if row is None:
+            return self.answer(404, {"error": "there is no such order"})
+        return self.answer(200, {"order": row, "the_gateway_says_you_are": self.caller()})
 
     def body(self) -> dict[str, Any]:
         """Read a short JSON object; anything else is an empty one."""

@@ -6,6 +6,7 @@ import hmac
 import json
 import secrets
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from authlib.common.errors import AuthlibBaseError
@@ -15,7 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from idp import assets
 from idp.demo import words
-from idp.demo.calls import Calls
+from idp.demo.calls import Calls, TooWeak
 from idp.demo.facts import Facts
 from idp.demo.places import LOOPBACK
 from idp.demo.relying_party import Attempt, NotSignedIn, RelyingParty
@@ -23,7 +24,7 @@ from idp.demo.visits import Visit, Visits
 from idp.jose.strict import JoseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from werkzeug.wrappers import Response as Answered
 
@@ -39,6 +40,13 @@ class Desk:
         self._party = RelyingParty(facts)
         self._calls = Calls(facts, self._party)
         self._visits = Visits()
+        self._deeds: dict[str, Callable[[Visit], None]] = {
+            "read": self._calls.read,
+            "order": self._calls.order,
+            "approve": self._calls.approve,
+            "profile": self._calls.profile,
+            "refresh": self._calls.refresh,
+        }
 
     def home(self) -> Answered:
         """Show the button, or what came back."""
@@ -59,17 +67,14 @@ class Desk:
     def start(self) -> Answered:
         """Send the browser to Gatehouse. A GET may begin: nothing is signed in before the answer is checked."""
         name, visit = self._visit()
-        visit.attempt = Attempt()
-        try:
-            address = self._party.begin(visit.attempt)
-        except REFUSED:
-            return self._back(visit, "Gatehouse does not answer. Is it still running?")
-        return self._with_cookie(redirect(address, 303), name)
+        visit.again = None
+        return self._with_cookie(self._send(visit, {}), name)
 
     def callback(self) -> Answered:
         """Take up the answer (RFC 6749 section 4.1.2), once."""
         name, visit = self._visit()
         attempt, visit.attempt = visit.attempt, None
+        again, visit.again = visit.again, None
         try:
             visit.tokens = self._party.finish(attempt, request.args.to_dict())
             self._calls.greet(visit)
@@ -78,25 +83,16 @@ class Desk:
         except REFUSED:
             return self._back(visit, "Gatehouse did not answer in time. Sign in once more.")
         visit.answer = None
-        return self._with_cookie(redirect(url_for("home"), 303), self._visits.rename(name))
+        came_back = redirect(url_for("home"), 303) if again is None else self._do(visit, again, stepped_up=True)
+        return self._with_cookie(came_back, self._visits.rename(name))
 
     def act(self, what: str) -> Answered:
         """Do what a button says, then show the page again."""
         _, visit = self._visit()
-        deeds: dict[str, Callable[[Visit], None]] = {
-            "read": self._calls.read,
-            "order": self._calls.order,
-            "profile": self._calls.profile,
-            "refresh": self._calls.refresh,
-        }
         self._check_form(visit)
-        if visit.tokens is None or what not in deeds:
+        if visit.tokens is None or what not in self._deeds:
             return redirect(url_for("home"), 303)
-        try:
-            deeds[what](visit)
-        except REFUSED as refused:
-            return self._back(visit, self._calls.refusal(refused))
-        return redirect(url_for("home") + "#answer", 303)
+        return self._do(visit, what)
 
     def sign_out(self) -> Answered:
         """End the visit's tokens here, and the session at Gatehouse."""
@@ -117,6 +113,30 @@ class Desk:
         if tokens is not None:
             visit.left = self._calls.try_again(tokens, visit.profile_token)
         return Response(render_template("demo/signed_out.html", tried=visit.left))
+
+    def _do(self, visit: Visit, what: str, *, stepped_up: bool = False) -> Answered:
+        """Make a call. Where it asks for a stronger sign-in, send the person to Gatehouse for it, once."""
+        try:
+            self._deeds[what](visit)
+        except TooWeak as weak:
+            if not stepped_up:
+                visit.again = what
+                return self._send(visit, weak.wanted)
+            visit.answer = weak.refused
+        except REFUSED as refused:
+            return self._back(visit, self._calls.refusal(refused))
+        if stepped_up and visit.answer is not None and visit.answer.good:
+            words = "The gateway asked for a stronger sign-in. You gave it, and the same call went through."
+            visit.answer = replace(visit.answer, words=words)
+        return redirect(url_for("home") + "#answer", 303)
+
+    def _send(self, visit: Visit, wanted: Mapping[str, str]) -> Answered:
+        """Send the browser to Gatehouse, to come back with a sign-in as it is wanted."""
+        visit.attempt = Attempt(wanted=wanted)
+        try:
+            return redirect(self._party.begin(visit.attempt), 303)
+        except REFUSED:
+            return self._back(visit, "Gatehouse does not answer. Is it still running?")
 
     def _visit(self) -> tuple[str, Visit]:
         name = request.cookies.get(COOKIE, "")

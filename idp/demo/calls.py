@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from requests import RequestException
 from idp.demo.visits import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from requests import Response
 
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 OK, BAD_REQUEST, UNAUTHORIZED = 200, 400, 401
 TOO_LONG = 4_000
+PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
+
+
+class TooWeak(Exception):
+    """The API asks for a stronger or newer sign-in than the token's (RFC 9470 section 3)."""
+
+    def __init__(self, wanted: Mapping[str, str], refused: Answer) -> None:
+        super().__init__("a stronger sign-in is needed")
+        self.wanted = wanted
+        self.refused = refused
 
 
 class Calls:
@@ -34,14 +45,16 @@ class Calls:
 
     def read(self, visit: Visit) -> None:
         """Read the orders through the gateway."""
-        said = self._party.call("GET", self._facts.guarded_url, _tokens(visit).access)
-        visit.answer = _shown(f"GET {self._facts.guarded_url}", said, "The gateway let it through.")
+        self._guarded(visit, "GET", self._facts.guarded_url)
 
     def order(self, visit: Visit) -> None:
         """Place an order through the gateway."""
         order = {"item": "Signal flag, letter Q", "pieces": 1}
-        said = self._party.call("POST", self._facts.guarded_url, _tokens(visit).access, order)
-        visit.answer = _shown(f"POST {self._facts.guarded_url}", said, "The gateway let it through.")
+        self._guarded(visit, "POST", self._facts.guarded_url, order)
+
+    def approve(self, visit: Visit) -> None:
+        """Approve an order through the gateway, which asks for a second step."""
+        self._guarded(visit, "POST", self._facts.approve_url)
 
     def greet(self, visit: Visit) -> None:
         """Learn the name to greet by: userinfo has it, the ID token of a code flow does not (Core section 5.4)."""
@@ -81,6 +94,14 @@ class Calls:
             return f"Gatehouse refused ({refused.error}). You may have been signed out meanwhile: sign in again."
         return "No answer came. Is everything still running?"
 
+    def _guarded(self, visit: Visit, method: str, url: str, json: Mapping[str, object] | None = None) -> None:
+        said = self._party.call(method, url, _tokens(visit).access, json)
+        shown = _shown(f"{method} {url}", said, "The gateway let it through.")
+        wanted = _challenge(said)
+        if wanted is not None:
+            raise TooWeak(wanted, shown)
+        visit.answer = shown
+
     def _try_refresh(self, tokens: Tokens) -> Answer:
         try:
             self._party.refresh(tokens)
@@ -107,6 +128,16 @@ class Calls:
         ends = time.strftime("%H:%M:%S", time.localtime(tokens.expires_at))
         text = f"Lets the access token through until it ends, at {ends}: a gateway checks it without asking back."
         return Answer(call="", status=OK, good=True, later=True, words=text)
+
+
+def _challenge(said: Response) -> Mapping[str, str] | None:
+    """Read what sign-in would be enough, where the answer says that this one is not (RFC 9470 section 3)."""
+    if said.status_code != UNAUTHORIZED:
+        return None
+    told = dict(PARAMETER.findall(said.headers.get("WWW-Authenticate", "")))
+    if told.get("error") != "insufficient_user_authentication":
+        return None
+    return {name: told[name] for name in ("acr_values", "max_age") if name in told}
 
 
 def _tokens(visit: Visit) -> Tokens:

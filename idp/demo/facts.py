@@ -69,6 +69,11 @@ class Facts:
         """What the service client's token opens, through the gateway."""
         return f"{self.places.gateway_url}/orders"
 
+    @property
+    def approve_url(self) -> str:
+        """What only a strong sign-in opens: the approval of an order that is always there."""
+        return f"{self.guarded_url}/2/approve"
+
     def public(self) -> dict[str, Any]:
         """Return what `demo.json` says."""
         return {

@@ -1,4 +1,7 @@
-"""The demo's gateway.toml: one rule for each thing that can be done with an order."""
+"""The demo's gateway.toml: one rule for each thing that can be done with an order.
+
+Approving one asks for a second step at sign-in, not long ago: the gateway says so, and the app sends the person back.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from pathlib import Path
 from idp.demo.facts import AUDIENCE, READ, WRITE
 from idp.demo.places import LOOPBACK, Places
 
+STRONG = ', acr = "aal2", max_age = "5m"'
 RULES = (
-    ("orders-read", "GET", "/orders", READ),
-    ("orders-place", "POST", "/orders", WRITE),
+    ("orders-read", "GET", "/orders", READ, ""),
+    ("orders-place", "POST", "/orders", WRITE, ""),
+    ("orders-approve", "POST", "/orders/{number}/approve", WRITE, STRONG),
 )
 
 
@@ -35,9 +40,9 @@ id = "{name}"
 match = {{ method = ["{method}"], path = "{path}" }}
 audience = "{AUDIENCE}"
 upstream = "{places.api_url}"
-require = {{ scope = ["{scope}"] }}
+require = {{ scope = ["{scope}"]{more} }}
 """
-        for name, method, path, scope in RULES
+        for name, method, path, scope, more in RULES
     )
 
 

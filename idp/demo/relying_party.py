@@ -27,6 +27,7 @@ from idp.jose.verify import check_audience, check_issuer, check_times, verify
 SCOPE = "openid profile email offline_access orders:read orders:write"
 ALGS = frozenset({"RS256", "ES256", "PS256", "EdDSA"})
 PATIENCE = 5
+LEEWAY = 30
 
 
 class NotSignedIn(Exception):
@@ -40,6 +41,7 @@ class Attempt:
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+    wanted: Mapping[str, str] = field(default_factory=dict)  # acr_values and max_age, where a call asked for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class RelyingParty:
             redirect_uri=self._facts.web_redirect,
             scope=SCOPE,
             resource=AUDIENCE,
+            **attempt.wanted,
         )
         return str(address)
 
@@ -103,6 +106,7 @@ class RelyingParty:
             claims = self._check_id_token(str(said["id_token"]), attempt.nonce)
         except (AuthlibBaseError, RequestException, JoseError, KeyError) as refused:
             raise NotSignedIn("Gatehouse answered, but not with tokens that this app believes.") from refused
+        _check_strength(claims, attempt.wanted)
         return _tokens(said, str(said["id_token"]), claims)
 
     def refresh(self, tokens: Tokens) -> Tokens:
@@ -174,6 +178,14 @@ class RelyingParty:
         # Neither a proxy nor a .netrc of the person's shell has a say in what happens on loopback.
         session.trust_env = False
         return session
+
+
+def _check_strength(claims: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+    """OpenID Connect Core section 3.1.3.7: who asked for a strength or an age checks that it was given."""
+    strong = "acr_values" not in wanted or claims.get("acr") in wanted["acr_values"].split()
+    recent = "max_age" not in wanted or time.time() - claims.get("auth_time", 0) <= int(wanted["max_age"]) + LEEWAY
+    if not (strong and recent):
+        raise NotSignedIn("Gatehouse signed you in, but not as strongly as was asked.")
 
 
 _REASONS = {

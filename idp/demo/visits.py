@@ -37,6 +37,7 @@ class Visit:
 
     form_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     attempt: Attempt | None = None
+    again: str | None = None  # what to do once more, when a stronger sign-in has come back
     tokens: Tokens | None = None
     name: str = ""
     profile_token: str | None = None

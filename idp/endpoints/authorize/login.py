@@ -11,6 +11,7 @@ from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
+from idp.protocol import prompt
 from idp.store import device, signin
 from idp.store.digests import digest, new_secret
 from idp.web import cookies, metrics, refused
@@ -45,7 +46,7 @@ BUSY: Final = {"title": "Very many people are signing in", "text": "Wait a few s
 def show() -> Response:
     """Ask for user name and password."""
     visit = visits.at(Step.LOGIN)
-    return _page(visit, visit.request.login_hint or "")
+    return _page(visit, visit.request.login_hint or _known(visit))
 
 
 @blueprint.post("/login")
@@ -119,6 +120,14 @@ def _attempt(visit: Visit, username: str, password: str) -> Attempt:
 def _local() -> LocalSignIn:
     parts = services()
     return LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
+
+
+def _known(visit: Visit) -> str:
+    """Name whoever is here already and is to prove it again; none where somebody else may be wanted."""
+    if visit.here is None or prompt.SELECT_ACCOUNT in visit.request.prompt:
+        return ""
+    wanted = visit.request.subject
+    return visit.here.account.username if wanted is None or wanted == visit.here.account.id else ""
 
 
 def _page(visit: Visit, username: str, error: dict[str, str] | None = None, status: int = 200) -> Response:

@@ -85,13 +85,17 @@ def test_unknown_wrong_waiting_and_closed_are_told_in_the_same_bytes(
 @pytest.mark.parametrize("pairs", [100, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("alice")
 def test_unknown_and_wrong_take_the_same_time(
-    browser: Any, web_app: Any, monkeypatch: pytest.MonkeyPatch, pairs: int
+    browser: Any, web_app: Any, monkeypatch: pytest.MonkeyPatch, pairs: int, record_property: Any
 ) -> None:
     """The throttle is off, as the row says. A busy machine may spoil a round; a difference would spoil them all."""
     monkeypatch.setattr("idp.store.counter.attempt", lambda *_args, **_options: 1)
     monkeypatch.setattr("idp.store.counter.take", lambda *_args, **_options: True)
     page = browser.authorize(web_app)
-    assert any(abs(gap(browser, page, pairs)) < 0.002 for _ in range(5))
+    gaps = (gap(browser, page, pairs) for _ in range(5))
+    small = next((each for each in gaps if abs(each) < 0.002), None)
+    record_property("pairs", pairs)
+    record_property("a known name takes longer by (ms)", None if small is None else f"{small * 1000:.3f}")
+    assert small is not None
 
 
 def gap(browser: Any, page: Any, pairs: int) -> float:
@@ -305,3 +309,10 @@ def test_a_hostile_name_is_refilled_as_text(browser: Any, web_app: Any, name: st
     assert answer.status_code == 400
     assert "<script>alert" not in answer.text
     assert "x=1" not in answer.headers.get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize(("wish", "typed"), [("login", "alice"), ("select_account", "")])
+def test_who_is_here_types_the_password_alone(browser: Any, web_app: Any, alice: Any, wish: str, typed: str) -> None:
+    browser.code(web_app, alice)
+    shown = browser.form(browser.authorize(web_app, prompt=wish))
+    assert shown.fields["username"] == typed
