@@ -36,7 +36,8 @@ test: $(TEST_READY) $(NODE_READY) system-packages ## Run the whole suite against
 
 test-long: $(TEST_READY) $(NODE_READY) system-packages ## Run the long campaigns: crash, rotation under load, race rounds
 	@mkdir -p artifacts
-	$(BIN)/python -m pytest -m long --junitxml=artifacts/junit-long.xml $(ARGS)
+	TMPDIR=$(FAST_TMP) $(BIN)/python -m pytest -m long --junitxml=artifacts/junit-long.xml $(ARGS)
+	@[ -n "$(ARGS)" ] || $(BIN)/python -m tests.check.campaigns
 
 check: $(TEST_READY) ## Lint, types, layers, migrations, generated documents: what CI runs first
 	$(BIN)/ruff check .

@@ -28,6 +28,8 @@ from tests.faults.seeds import Family, Redemption, issue_codes, issue_refresh_to
 from tests.services.postgres import Cluster
 from tests.services.provider import Provider, session
 
+Record = Callable[[str, object], None]
+
 CALLERS = 4
 WORKERS = 2
 ANSWER_WITHIN = 60.0
@@ -171,5 +173,8 @@ def refresh_often(provider: Provider, family: Family, times: int) -> int:
 
 @pytest.mark.long
 @pytest.mark.attack("F1")
-def test_five_thousand_redemptions_among_dying_workers(mortal: Provider) -> None:
-    assert campaign(mortal, MANY) > 5
+def test_five_thousand_redemptions_among_dying_workers(mortal: Provider, record_property: Record) -> None:
+    killed = campaign(mortal, MANY)
+    record_property("codes redeemed", MANY)
+    record_property("workers killed", killed)
+    assert killed > 5

@@ -71,9 +71,13 @@ def test_one_refresh_token_has_one_successor_and_every_success_carries_it(two_wo
 
 @pytest.mark.long
 @pytest.mark.attack("TK14", "TK19")
-def test_no_round_of_many_has_two_winners(two_workers: Provider) -> None:
+def test_no_round_of_many_has_two_winners(
+    two_workers: Provider, record_property: Callable[[str, object], None]
+) -> None:
     race_codes(two_workers, LONG_ROUNDS)
     race_refresh(two_workers, LONG_ROUNDS)
+    record_property("races for a code and for a refresh token, each", LONG_ROUNDS)
+    record_property("callers at once", CALLERS)
 
 
 @pytest.mark.attack("TK20")
