@@ -57,3 +57,11 @@ def test_a_fault_in_the_gateway_opens_nothing(front, monkeypatch):
     monkeypatch.setattr(front.gateway.server._gate, "_policy", lambda *_: 1 / 0)
     assert front.ask(request(token=front.token())).status in {500, 503}
     assert front.api.seen == []
+
+
+def test_a_refusal_does_not_wait_for_the_whole_body(front):
+    """Caddy wants to see 256 KB first, as Go's server does when its request was wrapped."""
+    with front.connect() as caller:
+        caller.send(request("PUT", "/files/x", Content_Length="1000000") + b"x" * 300_000)
+        assert caller.answer().status == 401
+    assert front.api.seen == []

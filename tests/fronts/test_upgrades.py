@@ -91,6 +91,20 @@ def test_a_good_token_opens_no_other_protocol(upgrade, front):
 
 
 @pytest.mark.attack("GW15")
+@pytest.mark.parametrize("said", [["h2c", "websocket"], ["websocket", "h2c"]], ids=" ".join)
+def test_another_protocol_does_not_hide_beside_a_websocket(said, front):
+    front.api.script = echo
+    lines = "".join(f"Upgrade: {each}\r\n" for each in said)
+    data = request(target="/live", token=front.token(), Connection="Upgrade, HTTP2-Settings", HTTP2_Settings="AAMAAABk")
+    with front.connect() as caller:
+        caller.send(data[:-2] + lines.encode() + b"\r\n")
+        assert caller._more()
+    if front.api.seen:
+        assert front.api.last.header(b"upgrade") in {None, b"websocket"}
+        assert not front.api.last.header(b"http2-settings")
+
+
+@pytest.mark.attack("GW15")
 def test_http2_without_asking_is_judged_or_refused(front):
     """The preface of HTTP/2 (RFC 9113 section 3.4) on a clear connection is no way around."""
     with front.connect() as caller:
