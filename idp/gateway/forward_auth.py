@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from idp.gateway import answers, own
+from idp.gateway import answers, own, trace
 from idp.gateway.answers import Headers
 from idp.gateway.contracts import Front
 from idp.gateway.decide import Gate
@@ -47,6 +47,7 @@ class ForwardAuth:
             method=question.method, target=question.target, host=question.host, headers=arrival.headers, peer=peer
         )
         request.relayed = True
+        request.trace = trace.read(arrival.headers)
         decision = self._gate.decide_now(request)
         if decision.waits is not None:
             scope["gatehouse.waiting"] = (request, decision)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from idp.gateway import trace
 from idp.gateway.peers import Peers, peer_of
-from idp.gateway.request import Decision
+from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule
 from idp.gateway.server.arrival import Arrival
 from idp.gateway.server.exchange import Scope
@@ -14,13 +15,13 @@ from idp.gateway.server.exchange import Scope
 _UPGRADE: Final = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 
 
-def head(scope: Scope, decision: Decision, rule: Rule, peers: Peers) -> bytes:
+def head(scope: Scope, request: Request, decision: Decision, rule: Rule, peers: Peers) -> bytes:
     """Write it."""
     arrival: Arrival = scope["gatehouse.arrival"]
     parts = [arrival.method.encode("ascii"), b" ", arrival.target, b" HTTP/1.1\r\nhost: ", arrival.host, b"\r\n"]
     drops, nominated = rule.strip.drops, arrival.nominated
     for name, value in arrival.headers:
-        if not drops(name) and name not in nominated:
+        if not drops(name) and name not in nominated and name not in trace.NAMES:
             parts += (name, b": ", value, b"\r\n")
     if arrival.chunked:
         parts.append(b"transfer-encoding: chunked\r\n")
@@ -35,6 +36,8 @@ def head(scope: Scope, decision: Decision, rule: Rule, peers: Peers) -> bytes:
         b"x-gatehouse-decision: ",
         decision.id.encode(),
     )
+    if request.trace is not None:
+        parts.append(b"\r\n" + request.trace.wire(decision.id)[:-2])
     for name, value in decision.upstream_headers:
         parts += (b"\r\n", name, b": ", value)
     parts.append(b"\r\n\r\n")

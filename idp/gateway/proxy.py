@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
-from idp.gateway import answers, onward, own
+from idp.gateway import answers, onward, own, trace
 from idp.gateway.decide import Gate
 from idp.gateway.log import Log
 from idp.gateway.peers import peer_of
@@ -82,6 +82,7 @@ class Proxy:
             peer=peer_of(scope["client"]),
         )
         request.replaced_host = arrival.replaced_host
+        request.trace = trace.of(arrival.headers)
         decision = self._gate.decide_now(request)
         scope["gatehouse.waiting"] = (request, decision)
         if decision.waits is not None:
@@ -143,7 +144,7 @@ class Proxy:
         if rule is None or route is None or route.upstream is None:
             raise AssertionError("a request without a server behind its route does not load")
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        passage = Passage(scope, decision, rule, receive, send)
+        passage = Passage(scope, request, decision, rule, receive=receive, send=send)
         passage.tenure = Tenure(
             self._gate,
             request,
@@ -180,7 +181,7 @@ class Proxy:
         if more:
             body, more = await next_piece(receive)
         relay = Relay(receive, chunked=arrival.chunked, limit=self._limit(decision))
-        head = onward.head(passage.scope, decision, passage.rule, self._gate.rules.peers)
+        head = onward.head(passage.scope, passage.request, decision, passage.rule, self._gate.rules.peers)
         servers = self.behind.of(passage.upstream)
         member, connection = await reach(
             servers,
@@ -236,8 +237,11 @@ class Passage:
 
     tenure: Tenure
 
-    def __init__(self, scope: Scope, decision: Decision, rule: Rule, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, request: Request, decision: Decision, rule: Rule, *, receive: Receive, send: Send
+    ) -> None:
         self.scope = scope
+        self.request = request
         self.arrival: Arrival = scope["gatehouse.arrival"]
         self.decision = decision
         self.rule = rule

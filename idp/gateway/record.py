@@ -22,8 +22,17 @@ def line(at: float, request: Request, decision: Decision, seconds: float) -> str
         f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
         f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
         f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
-        f"{policy}{_failed(decision) if decision.failed else ''}}}"
+        f"{policy}{_trace(request)}{_failed(decision) if decision.failed else ''}}}"
     )
+
+
+def _trace(request: Request) -> str:
+    """Say which trace it belongs to, and how its caller calls it; the decision's own id is that for everybody else."""
+    trace = request.trace
+    if trace is None:
+        return ""
+    named = f',"request_id":{quoted(trace.request)}' if trace.request else ""
+    return f',"trace_id":"{trace.id}"{named}' if trace.id else named
 
 
 def _failed(decision: Decision) -> str:

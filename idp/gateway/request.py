@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
     from idp.gateway.stages import Stage
+    from idp.gateway.trace import Trace
 
 
 class Request:
     """A request as it came: raw target, header names in lower case, address of the peer ("" on a unix socket)."""
 
-    __slots__ = ("attempt", "headers", "host", "method", "peer", "relayed", "replaced_host", "seen", "target")
+    __slots__ = ("attempt", "headers", "host", "method", "peer", "relayed", "replaced_host", "seen", "target", "trace")
 
     def __init__(
         self, *, method: str, target: bytes, host: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str = ""
@@ -31,6 +32,7 @@ class Request:
         self.peer = peer
         self.seen: str | None = None  # the path as the application behind will see it, where that is known
         self.relayed = False  # the peer is a front: it holds the request, and its address is not the caller's
+        self.trace: Trace | None = None
         self.attempt: Attempt | None = None  # what it has taken of its limits
         self.replaced_host = False  # the host is an absolute-form target's, and not what the Host header said
 
