@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from idp.gateway.binding.model import ANYBODY, USUAL, Bind, Dpop
 from idp.gateway.exchange.model import Assertion, Exchange
 from idp.gateway.limits.model import LOCAL, Limit, Store
 from idp.gateway.policy.model import ANY_TOKEN, Condition, Mode, Require, Review
@@ -127,6 +128,13 @@ class HeadersConfig:
 
     strip: frozenset[str] = frozenset()
     forward_authorization: bool = False
+    client_certificate: str | None = None  # where a trusted front that ends TLS writes the caller's certificate
+
+    @property
+    def withheld(self) -> frozenset[str]:
+        """Which headers of a caller stay here, beside what is ours: proof and certificate are for us."""
+        certificate = () if self.client_certificate is None else (self.client_certificate.replace("_", "-"),)
+        return self.strip | {"dpop", *certificate}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -144,6 +152,7 @@ class Route:
     review: Review | None = None
     mode: Mode = "enforce"  # "shadow": a sound token passes, whatever the policy says, and the log says what it said
     on_stale: OnStale = OnStale()
+    bind: Bind = ANYBODY  # in whose hands a token must be
     exchange: Exchange | None = None  # with which token a request goes on
     assertion: Assertion | None = None
     upstream: Upstream | None = None
@@ -166,6 +175,7 @@ class Config:
     routes: tuple[Route, ...]
     assertion: AssertionConfig | None = None
     limits: Store = LOCAL  # where the limits of routes are counted
+    dpop: Dpop = USUAL  # how proofs of possession are taken
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict)  # for looking at rules, never for deciding
     log: str = "-"  # a file, or "-" for standard output
     source: str = field(default="", compare=False)

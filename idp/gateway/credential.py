@@ -16,8 +16,15 @@ class MethodOverride(Exception):
     """A header asks for another method than the request line."""
 
 
+class Proved(bytes):
+    """A token sent by the scheme that promises a proof (RFC 9449 section 7.1)."""
+
+
+_SCHEMES = frozenset({b"bearer", b"dpop"})
+
+
 def find(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> bytes | None:
-    """Give the bearer token, or None. Another scheme is no credential here; a token in the query never is."""
+    """Give the token, or None. Another scheme is no credential here; a token in the query never is."""
     authorization: bytes | None = None
     for name, value in headers:
         if name == b"authorization":
@@ -31,11 +38,13 @@ def find(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> bytes | None:
     if query and _in_query(query):  # RFC 6750 section 2: one method per request
         raise TwoCredentials
     scheme, _, token = authorization.partition(b" ")
-    if scheme.lower() != b"bearer":
+    scheme = scheme.lower()
+    if scheme not in _SCHEMES:
         return None
     if b"," in token:  # no token has one: a server before us has joined two headers
         raise TwoCredentials
-    return token.strip(b" ") or None
+    token = token.strip(b" ")
+    return (token if scheme == b"bearer" else Proved(token)) or None
 
 
 def _in_query(query: bytes) -> bool:

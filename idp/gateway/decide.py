@@ -10,8 +10,11 @@ from typing import Final
 
 from idp.gateway import answers, stages
 from idp.gateway.answers import Refusal
+from idp.gateway.binding import challenge
+from idp.gateway.binding.check import NotTheHolder
+from idp.gateway.binding.works import ReplayWorks
 from idp.gateway.config import Config, Route
-from idp.gateway.credential import MethodOverride, TwoCredentials, find
+from idp.gateway.credential import MethodOverride, Proved, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
@@ -52,7 +55,8 @@ class Gate:
         self._wall = wall
         self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
         self.limits = LimitWorks(config.limits, log=log, monotonic=monotonic)
-        self._works = (self.limits, *works)  # in the order of the pipeline
+        self.replay = ReplayWorks(config.dpop, config.limits, log=log)
+        self._works: tuple[Works, ...] = (self.replay, self.limits, *works)  # in the order of the pipeline
         self.rules = self._ruled(config, self._issuers)
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
@@ -157,9 +161,12 @@ class Gate:
 
     def _staged(self, request: Request, decision: Decision) -> Decision:
         """Do what the rule has to do after the judgement, as far as that goes without waiting."""
-        if decision.rule is not None and decision.rule.stages:
+        todo = decision.rule.stages if decision.rule is not None else ()
+        if decision.proof is not None:
+            todo = (self.replay.stage, *todo)
+        if todo:
             decision.id = self._id()  # what a stage sends on may name it
-            self._safely(decision, stages.begin, request, decision, decision.rule.stages)
+            self._safely(decision, stages.begin, request, decision, todo)
             if decision.waits is not None:
                 return decision
         return self._recorded(request, decision)
@@ -173,7 +180,7 @@ class Gate:
             decision.waits, decision.stage, decision.left = None, None, ()
             decision.no(answers.FAULT)
 
-    def _judge(self, request: Request, rule: Rule | None) -> Decision:  # noqa: PLR0911 - one return per kind of refusal
+    def _judge(self, request: Request, rule: Rule | None) -> Decision:  # noqa: C901, PLR0911 - one return per kind of refusal
         decision = Decision()
         try:
             if rule is not None:
@@ -185,6 +192,8 @@ class Gate:
             if isinstance(refused, KeyUnknown) and decision.rule is not None:
                 decision.asks = decision.rule.verifier.source
             return decision.no(_invalid(decision.rule), refused.reason)
+        except NotTheHolder as stranger:
+            return decision.no(stranger.refusal, stranger.reason)
         except BadTarget as bad:
             return decision.no(answers.BAD_PATH, bad.reason)
         except TwoCredentials:
@@ -237,6 +246,7 @@ class Gate:
                 return decision
         if token is None:
             return decision.no(rule.no_credential)
+        decision.proved = isinstance(token, Proved)
         principal, decision.cached = rule.verifier.verify(token, facts.now)
         decision.caller = principal
         feed = rule.verifier.feed
@@ -244,6 +254,8 @@ class Gate:
             return decision.no(rule.invalid_token, "revoked")
         if rule.audience not in principal.audiences:
             return decision.no(rule.invalid_token, "audience")
+        if principal.bound is not None or decision.proved or rule.binding.demands:
+            decision.proof = rule.binding.check(facts.request, principal, token, facts.now)
         failure = rule.judge(principal, facts)
         if failure is not None:
             decision.failed = failure.label
@@ -257,6 +269,8 @@ class Gate:
         return f"{self._prefix}-{next(self._count):x}"
 
     def _recorded(self, request: Request, decision: Decision) -> Decision:
+        if decision.proved and decision.refusal is not None:
+            decision.refusal = challenge.proved(decision.refusal)
         if decision.holds and not decision.allowed:
             decision.over()
         decision.id = decision.id or self._id()

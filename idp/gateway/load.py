@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from idp.gateway import table as t
 from idp.gateway import values
+from idp.gateway.binding import load as binding
 from idp.gateway.config import (
     Address,
     Config,
@@ -110,6 +111,7 @@ def _config(top: t.Table, source: str) -> Config:
         routes=_routes(top, server.shape, issuers, on_stale, said=said, usual=usual),
         assertion=said.assertion,
         limits=limiting.store(top.table("limits")),
+        dpop=binding.dpop(top.table("dpop")),
         roles=policy.roles(top.table("roles")),
         log=log.value("file", t.text, "-"),
         source=source,
@@ -117,6 +119,7 @@ def _config(top: t.Table, source: str) -> Config:
         ended=top.text.rstrip().rpartition("\n")[2] == _END,
     )
     log.finish()
+    binding.check(top, config)
     top.finish()
     return config
 
@@ -183,6 +186,7 @@ def _headers(table: t.Table) -> HeadersConfig:
             normalised(name.encode()).decode() for name in table.value("strip", values.header_names, _NONE)
         ),
         forward_authorization=table.value("forward_authorization", t.flag, default=False),
+        client_certificate=table.value("client_certificate", values.header_name, None),
     )
     table.finish()
     return config
@@ -247,6 +251,7 @@ def _route(
         mode=cast("Mode", table.value("mode", t.one_of("enforce", "shadow"), "enforce")),
         on_stale=revocation.on_stale(table, on_stale),
         upstream=read_upstream("upstream", behind, None),
+        bind=binding.bind(table),
         exchange=exchange.exchange(table, said),
         assertion=exchange.assertion(table, said),
         body_bytes=table.value("body_limit", t.size, None),

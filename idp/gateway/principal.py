@@ -14,6 +14,7 @@ from idp.gateway.headers import EMPTY_IDENTITY, IDENTITY, identity_value
 from idp.gateway.revocation.marks import Marks, marks_of
 from idp.jose.strict import JoseError, loads
 from idp.jose.verify import audience_list
+from idp.protocol.confirmation import Bound, Unconfirmable
 
 Headers = tuple[tuple[bytes, bytes], ...]
 _DIGEST: Final = 16
@@ -23,10 +24,22 @@ _WIRE: Final = b"".join(name + b": %b\r\n" for name in IDENTITY)
 class Principal:
     """A verified token."""
 
-    __slots__ = ("_marks", "_payload", "_values", "audiences", "client_id", "kid", "roles", "scopes", "subject")
+    __slots__ = (
+        "_marks",
+        "_payload",
+        "_values",
+        "audiences",
+        "bound",
+        "client_id",
+        "kid",
+        "roles",
+        "scopes",
+        "subject",
+    )
 
     def __init__(self, claims: Mapping[str, object], *, kid: str = "", payload: bytes = b"{}") -> None:
         self.kid = kid
+        self.bound = _bound(claims)  # to whose hands; None: to anybody's
         self.subject = _text(claims, "sub")
         self.audiences = _shared(audience_list(claims))
         self.client_id, client_value = _name(_text(claims, "client_id"))
@@ -65,6 +78,13 @@ class Principal:
 
 
 NOBODY: Final[Headers] = EMPTY_IDENTITY
+
+
+def _bound(claims: Mapping[str, object]) -> Bound | None:
+    try:
+        return Bound.read(claims.get("cnf"))
+    except Unconfirmable:
+        raise JoseError("the token is bound to something unknown") from None
 
 
 def _text(claims: Mapping[str, object], name: str) -> str:

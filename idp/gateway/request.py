@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
     from idp.gateway.stages import Stage
+    from idp.jose.dpop import Proof
     from idp.gateway.trace import Trace
 
 
@@ -61,6 +62,8 @@ class Decision:
         "path",
         "policy",
         "principal",
+        "proof",
+        "proved",
         "reason",
         "refusal",
         "rule",
@@ -76,6 +79,8 @@ class Decision:
         self.principal: Principal | None = None  # as whom the request goes on
         self.caller: Principal | None = None  # whose token it was, for the log; says nothing about yes or no
         self.rule: Rule | None = None
+        self.proved = False  # the token came by the scheme that promises a proof
+        self.proof: Proof | None = None  # which is good, and still to be used up
         self.path = ""  # canonical
         self.reason = ""
         self.cached = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from idp.gateway import answers
 from idp.gateway.aliases import Aliases
+from idp.gateway.binding.challenge import said
+from idp.gateway.binding.check import Binding, Surroundings
 from idp.gateway.client_address import ClientAddress
 from idp.gateway.config import Config, Route
 from idp.gateway.forwarding import Forwarding
@@ -27,6 +28,7 @@ class Rule:
 
     __slots__ = (
         "audience",
+        "binding",
         "doors",
         "invalid_token",
         "judge",
@@ -41,7 +43,14 @@ class Rule:
     )
 
     def __init__(
-        self, route: Route, verifier: Verifier, strip: Strip, metadata: str = "", stages: tuple[Stage, ...] = ()
+        self,
+        route: Route,
+        verifier: Verifier,
+        strip: Strip,
+        metadata: str = "",
+        stages: tuple[Stage, ...] = (),
+        *,
+        around: Surroundings,
     ) -> None:
         self.route = route
         self.stages = stages  # what is done after the judgement
@@ -53,8 +62,8 @@ class Rule:
         self.judge = Judge(route.require, route.when, route.review, template=route.path, metadata=metadata)
         self.shadow = route.mode == "shadow"
         self.on_stale = route.on_stale
-        self.no_credential = answers.no_credential(metadata)
-        self.invalid_token = answers.invalid_token(metadata)
+        self.no_credential, self.invalid_token = said(route.bind, metadata)
+        self.binding = Binding(route.bind, around, metadata=metadata)
 
 
 class Rules:
@@ -65,9 +74,10 @@ class Rules:
         self._works = works
         self.peers = Peers(config.trusted_proxies)
         self.addresses = ClientAddress(self.peers)
-        self.strip = Strip(config.headers.strip, authorization=not config.headers.forward_authorization)
+        self._around = Surroundings(config, self.peers)
+        self.strip = Strip(config.headers.withheld, authorization=not config.headers.forward_authorization)
         self.aliases = Aliases(config.headers.strip)
-        self._strict = Strip(config.headers.strip, authorization=True)
+        self._strict = Strip(config.headers.withheld, authorization=True)
         self._forwarding = Forwarding(config)
         self.jwks = self._forwarding.jwks
         self._routes = Routes(config.routes)
@@ -88,7 +98,7 @@ class Rules:
         stages += self._forwarding.stages(route, verifier.exchanger)
         # Where the gateway says who is calling, the caller's own token stays here whatever the file says elsewhere.
         strip = self._strict if route.exchange or route.assertion else self.strip
-        return Rule(route, verifier, strip, metadata, stages)
+        return Rule(route, verifier, strip, metadata, stages, around=self._around)
 
     def host(self, raw: bytes) -> str | None:
         """Read a Host header; None when it is malformed or not one of ours (RFC 9112 section 3.2)."""

@@ -121,6 +121,11 @@ def header_names(value: Any) -> tuple[str, ...]:
     return names
 
 
+def header_name(value: Any) -> str:
+    """Read the name of one header, in lower case."""
+    return header_names([value])[0].lower()
+
+
 def methods(value: Any) -> frozenset[str]:
     """Read a list of methods."""
     given = frozenset(t.words(value))

@@ -38,6 +38,11 @@ class Proof:
     ends: float  # nobody takes it from then on
 
     @property
+    def made(self) -> float:
+        """Say when it was made, by its maker's clock."""
+        return self.ends - WINDOW
+
+    @property
     def key(self) -> str:
         """Under what name it is used up: the key is part of it, so that nobody can use up what is another's."""
         return sha256(f"dpop\0{self.jkt}\0{self.jti}".encode()).hexdigest()

@@ -74,6 +74,7 @@ _READERS: Final[Mapping[str, Schema]] = {
     "networks": {**_WORDS, "minItems": 0},
     "algs": _WORDS,
     "header_names": _WORDS,
+    "header_name": _TEXT,
     "host": _TEXT,
     "hosts": _WORDS,
     "issuer_url": _URL,
