@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from idp.gateway.client import Unusable
 from idp.gateway.config import AssertionConfig
-from idp.gateway.credential import find
 from idp.gateway.exchange.model import Assertion
+from idp.gateway.inbound import inbound
 from idp.gateway.principal import Principal
 from idp.gateway.request import Decision, Request
 from idp.jose.keys import SigningKey
@@ -109,9 +109,10 @@ class AssertionStage:
 
     def begin(self, request: Request, decision: Decision) -> None:
         """Send the statement along."""
-        token, principal, facts = find(request.headers, b""), decision.principal, decision.facts
+        principal, facts = decision.principal, decision.facts
+        token = inbound(request, decision)
         if token is None or principal is None or facts is None:
-            raise AssertionError("only an allowed request is spoken for, and it has a token")
+            return
         statement = self._statement(sha256(token).digest(), principal, decision.id, facts.now)
         decision.upstream_headers += ((HEADER, statement),)
 

@@ -46,17 +46,18 @@ class Failed:
 Outcome = Issued | Failed
 
 
-def of_error(status: int, error: object, retry_after: str | None) -> Failed:
+def of_error(status: int, said: object, retry_after: str | None) -> Failed:
     """Read a refusal (RFC 6749 section 5.2); no word of it travels on that we do not know."""
+    error = said if isinstance(said, str) else ""
     if status == _TOO_MANY or status >= _TROUBLE or error in _AWAY:
         reason = "too many requests" if status == _TOO_MANY else "provider has trouble"
         return Failed(kind="away", reason=reason, retry_after=_seconds(retry_after))
     if error in _STRONGER:
-        return Failed(kind="stronger", reason=str(error))
+        return Failed(kind="stronger", reason=error)
     if error in _REFUSED:
-        return Failed(kind="refused", reason=str(error))
+        return Failed(kind="refused", reason=error)
     # Whatever else it is, another token of the caller's would not mend it: somebody has to look.
-    return Failed(kind="misconfigured", reason=str(error) if error in _MISCONFIGURED else "unknown answer")
+    return Failed(kind="misconfigured", reason=error if error in _MISCONFIGURED else "unknown answer")
 
 
 def _seconds(text: str | None) -> int:

@@ -9,11 +9,11 @@ from typing import Final
 
 from idp.gateway import answers
 from idp.gateway.answers import Refusal
-from idp.gateway.credential import find
 from idp.gateway.exchange.believe import Inbound
 from idp.gateway.exchange.exchanger import Exchanger, Job
 from idp.gateway.exchange.model import Exchange
 from idp.gateway.exchange.outcome import Failed, Outcome
+from idp.gateway.inbound import inbound
 from idp.gateway.principal import Principal
 from idp.gateway.request import Decision, Request
 from idp.protocol import acr
@@ -39,9 +39,10 @@ class ExchangeStage:
 
     def begin(self, request: Request, decision: Decision) -> Future[Outcome] | None:
         """Send what is there; else ask for it."""
-        token, principal = find(request.headers, b""), decision.principal
+        principal = decision.principal
+        token = inbound(request, decision)
         if token is None or principal is None:
-            raise AssertionError("only an allowed request is exchanged, and it has a token")
+            return None
         key = sha256(token + self._salt).digest()
         job = partial(self._job, key, token, principal)
         outcome = self._exchanger.find(key, job)
