@@ -102,3 +102,34 @@ def test_without_keys_the_answer_is_503(front):
     assert front.api.seen == []
     if front.name != "envoy":  # which answers by itself when the gateway says 503
         assert answer.header("retry-after") == "5"
+
+
+def test_whoever_asks_too_often_is_told_429_and_when_to_come_back(front):
+    asked, guest = request(target="/exports/7", token=front.token()), "127.0.0.5"
+    passed = [front.ask(asked, source=guest) for _ in range(2)]
+    assert [answer.status for answer in passed] == [200, 200]
+    if front.name != "traefik":  # which hands nothing on beside a yes
+        assert '"client";r=1' in passed[0].header("ratelimit")
+        assert '"ip";q=' in passed[0].header("ratelimit-policy")
+    else:
+        assert passed[0].header("ratelimit") is None
+    front.api.seen.clear()
+    refused = front.ask(asked, source=guest)
+    assert (refused.status, front.api.seen) == (429, [])
+    assert 0 < int(refused.header("retry-after")) <= 180
+    assert '"client";r=0' in refused.header("ratelimit")
+
+
+def test_an_answer_without_limits_says_nothing_of_them(front):
+    answer = front.ask(request(token=front.token()))
+    assert answer.status == 200
+    for name in ("ratelimit", "ratelimit-policy", "dpop-nonce", "retry-after", "www-authenticate"):
+        assert answer.header(name) is None
+
+
+def test_limits_by_address_count_callers_and_not_the_front(front):
+    for number in range(20, 26):
+        answer = front.ask(request(target="/exports/7", X_Forwarded_For="198.51.100.7"), source=f"127.0.0.{number}")
+        assert answer.status == 401
+    statuses = [front.ask(request(target="/exports/7"), source="127.0.0.30").status for _ in range(4)]
+    assert statuses == [401, 401, 401, 429]

@@ -34,7 +34,7 @@ def test_the_gateways_file_can_be_loaded_for_every_front(name):
     text = (DEPLOY / "gateway.toml").read_text("utf-8")
     config = parse(text.replace('contract = "nginx"', f'contract = "{name}"'))
     assert (config.server.shape, config.server.contract) == ("forward_auth", name)
-    assert len(config.routes) == 7
+    assert len(config.routes) == 8
 
 
 def test_every_file_is_named_in_the_page():
