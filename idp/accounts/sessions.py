@@ -55,7 +55,11 @@ class Sessions:
         if secret is None:
             return None
         with self.db.read() as tx:
-            found = store.signed_in(tx, digest(secret), now)
+            return self.current_in(tx, secret, now)
+
+    def current_in(self, tx: Session, secret: str | None, now: datetime) -> Current | None:
+        """Do the same where more is to be read."""
+        found = store.signed_in(tx, digest(secret), now) if secret is not None else None
         return None if found is None else Current(session=found[0], account=found[1])
 
     def touch(self, current: Current, now: datetime) -> None:

@@ -68,7 +68,8 @@ def append(
     detail: JsonObject,
 ) -> AuditRow:
     """Insert an event, unchained."""
-    row = AuditRow(
+    row = rows.fresh(
+        AuditRow,
         id=new_id(),
         at=at,
         event=event,

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import rows
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonList, JsonObject
 
 
@@ -48,7 +49,8 @@ def create(
     expires_at: dt.datetime,
 ) -> Code:
     """Insert a code."""
-    code = Code(
+    code = rows.fresh(
+        Code,
         id=new_id(),
         code_hash=code_hash,
         grant_id=grant_id,
@@ -67,18 +69,19 @@ def create(
 
 
 # Built once: writing a statement in Python costs more than sending it.
-_CLAIM = (
+_CLAIM = Prepared(
     update(Code)
     .where(Code.code_hash == bindparam("key"), Code.used_at.is_(None))
     .values(used_at=bindparam("now"))
-    .returning(Code)
-    .execution_options(synchronize_session=False, populate_existing=True)
+    .returning(Code),
+    Code,
 )
 
 
 def claim(tx: Session, code_hash: bytes, now: dt.datetime) -> Code | None:
     """Claim a code; of all who try at once, one gets it. Expired ones are claimed too: the caller says why not."""
-    return tx.scalars(_CLAIM, {"key": code_hash, "now": now}).one_or_none()
+    row = _CLAIM.one(tx, {"key": code_hash, "now": now})
+    return None if row is None else row[0]
 
 
 def find(tx: Session, code_hash: bytes) -> Code | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, ScopeMap
 
 
@@ -29,16 +30,19 @@ class Consent(Base):
 
 
 # Built once: asked for each sign-in.
-_REMEMBERED = select(Consent.scopes).where(
-    Consent.account_id == bindparam("account_id"),
-    Consent.client_id == bindparam("client_id"),
-    Consent.revoked_at.is_(None),
+_REMEMBERED = Prepared(
+    select(Consent.scopes).where(
+        Consent.account_id == bindparam("account_id"),
+        Consent.client_id == bindparam("client_id"),
+        Consent.revoked_at.is_(None),
+    )
 )
 
 
 def remembered(tx: Session, account_id: str, client_id: str) -> ScopeMap:
     """Return what the account has allowed the client and not taken back."""
-    return tx.scalar(_REMEMBERED, {"account_id": account_id, "client_id": client_id}) or {}
+    row = _REMEMBERED.one(tx, {"account_id": account_id, "client_id": client_id})
+    return {} if row is None else row[0]
 
 
 def allow(tx: Session, account_id: str, client_id: str, scopes: ScopeMap, now: dt.datetime) -> None:

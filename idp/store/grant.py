@@ -55,7 +55,8 @@ def create(
     claims: JsonObject | None = None,
 ) -> Grant:
     """Insert a grant."""
-    grant = Grant(
+    grant = rows.fresh(
+        Grant,
         id=new_id(),
         account_id=account_id,
         client_id=client_id,

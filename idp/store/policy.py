@@ -9,22 +9,25 @@ from sqlalchemy import bindparam, select, union
 from idp.store.api import Api
 from idp.store.database import Session
 from idp.store.group import Group, GroupMember, GroupRole
+from idp.store.prepared import Prepared
 from idp.store.role import Role
 
 _MINE = GroupMember.account_id == bindparam("account_id")
 _AMONG = Api.audience.in_(bindparam("audiences", expanding=True))
 # Built once: asked for each sign-in.
-_SAID = union(
-    select(Group.mfa).join(GroupMember, GroupMember.group_id == Group.id).where(_MINE),
-    select(Api.mfa).where(_AMONG),
-    select(Role.mfa)
-    .join(Api, Api.id == Role.api_id)
-    .join(GroupRole, GroupRole.role_id == Role.id)
-    .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
-    .where(_MINE, _AMONG),
+_SAID = Prepared(
+    union(
+        select(Group.mfa).join(GroupMember, GroupMember.group_id == Group.id).where(_MINE),
+        select(Api.mfa).where(_AMONG),
+        select(Role.mfa)
+        .join(Api, Api.id == Role.api_id)
+        .join(GroupRole, GroupRole.role_id == Role.id)
+        .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
+        .where(_MINE, _AMONG),
+    )
 )
 
 
 def said(tx: Session, account_id: str, audiences: Sequence[str]) -> set[str]:
     """Return the words of a person's groups, of these APIs, and of the roles the groups give there."""
-    return set(tx.scalars(_SAID, {"account_id": account_id, "audiences": audiences}))
+    return {row[0] for row in _SAID.all(tx, {"account_id": account_id, "audiences": audiences})}

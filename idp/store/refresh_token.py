@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from idp.store import rows
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonObject, ScopeMap
 
 
@@ -41,7 +42,8 @@ def create(
     idle_expires_at: dt.datetime,
 ) -> RefreshToken:
     """Insert a refresh token."""
-    token = RefreshToken(
+    token = rows.fresh(
+        RefreshToken,
         id=new_id(),
         token_hash=token_hash,
         grant_id=grant_id,
@@ -56,18 +58,19 @@ def create(
 
 
 # Built once: writing a statement in Python costs more than sending it.
-_CLAIM = (
+_CLAIM = Prepared(
     update(RefreshToken)
     .where(RefreshToken.token_hash == bindparam("key"), RefreshToken.used_at.is_(None))
     .values(used_at=bindparam("now"), successor_hash=bindparam("successor"))
-    .returning(RefreshToken)
-    .execution_options(synchronize_session=False, populate_existing=True)
+    .returning(RefreshToken),
+    RefreshToken,
 )
 
 
 def claim(tx: Session, token_hash: bytes, now: dt.datetime, *, successor_hash: bytes) -> RefreshToken | None:
     """Claim a token for its one successor; of all who try at once, one gets it."""
-    return tx.scalars(_CLAIM, {"key": token_hash, "now": now, "successor": successor_hash}).one_or_none()
+    row = _CLAIM.one(tx, {"key": token_hash, "now": now, "successor": successor_hash})
+    return None if row is None else row[0]
 
 
 def find(tx: Session, token_hash: bytes) -> RefreshToken | None:

@@ -11,6 +11,7 @@ from idp.store import upsert
 from idp.store.api import Api, ApiScope
 from idp.store.group import GroupMember, GroupRole
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import MFA_CHOICES, Base
 
 
@@ -100,7 +101,7 @@ Held = tuple[str, str, str | None]
 
 
 # Built once: asked for each token of a person.
-_OF_ACCOUNT = (
+_OF_ACCOUNT = Prepared(
     select(Api.audience, Role.name, Role.mfa, ApiScope.name)
     .join(Api, Api.id == Role.api_id)
     .join(GroupRole, GroupRole.role_id == Role.id)
@@ -119,8 +120,8 @@ def of_account(tx: Session, account_id: str, audience: str) -> Sequence[Held]:
 def at_apis(tx: Session, account_id: str, audiences: Sequence[str]) -> dict[str, list[Held]]:
     """Return what an account's groups give it at each of these APIs, in one statement."""
     held: dict[str, list[Held]] = {audience: [] for audience in audiences}
-    for row in tx.execute(_OF_ACCOUNT, {"account_id": account_id, "audiences": audiences}):
-        held[row[0]].append((row[1], row[2], row[3]))
+    for audience, name, mfa, scope in _OF_ACCOUNT.all(tx, {"account_id": account_id, "audiences": audiences}):
+        held[audience].append((name, mfa, scope))
     return held
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from idp.store import event
 from idp.store.account import Account
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonList
 
 
@@ -76,11 +77,16 @@ def find(tx: Session, session_id: str) -> BrowserSession | None:
     return tx.get(BrowserSession, session_id)
 
 
+# Built once: asked for each code.
+_HELD = Prepared(
+    select(BrowserSession).where(BrowserSession.id == bindparam("id")).with_for_update(read=True), BrowserSession
+)
+
+
 def hold(tx: Session, session_id: str, now: dt.datetime) -> BrowserSession | None:
     """Return a live session that nobody ends before this transaction does: its end then finds what was made here."""
-    statement = select(BrowserSession).where(BrowserSession.id == session_id)
-    held = statement.with_for_update(read=True).execution_options(populate_existing=True)
-    found = tx.scalars(held).one_or_none()
+    row = _HELD.one(tx, {"id": session_id})
+    found: BrowserSession | None = None if row is None else row[0]
     return found if found is not None and found.live(now) else None
 
 
@@ -91,10 +97,12 @@ _BY_COOKIE = select(BrowserSession).where(
     BrowserSession.idle_expires_at > bindparam("now"),
     BrowserSession.expires_at > bindparam("now"),
 )
-_WITH_ACCOUNT = (
+_WITH_ACCOUNT = Prepared(
     _BY_COOKIE.add_columns(Account)
     .join(Account, Account.id == BrowserSession.account_id)
-    .where(Account.disabled_at.is_(None))
+    .where(Account.disabled_at.is_(None)),
+    BrowserSession,
+    Account,
 )
 
 
@@ -105,7 +113,7 @@ def find_by_cookie(tx: Session, cookie_hash: bytes, now: dt.datetime) -> Browser
 
 def signed_in(tx: Session, cookie_hash: bytes, now: dt.datetime) -> tuple[BrowserSession, Account] | None:
     """Return the live session of a cookie and whose it is, if the account is open."""
-    row = tx.execute(_WITH_ACCOUNT, {"cookie_hash": cookie_hash, "now": now}).one_or_none()
+    row = _WITH_ACCOUNT.one(tx, {"cookie_hash": cookie_hash, "now": now})
     return None if row is None else (row[0], row[1])
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import rows
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonObject
 
 
@@ -61,12 +62,13 @@ def find(tx: Session, signin_id: str, flow_hash: bytes, now: dt.datetime) -> Sig
 
 
 # Built once: asked at each step of a sign-in.
-_MINE = select(Signin).where(Signin.id == bindparam("id"), Signin.flow_hash == bindparam("flow_hash"))
+_MINE = Prepared(select(Signin).where(Signin.id == bindparam("id"), Signin.flow_hash == bindparam("flow_hash")), Signin)
 
 
 def find_any(tx: Session, signin_id: str, flow_hash: bytes) -> Signin | None:
     """Return a sign-in of this browser even when it is finished or expired, to say so in words."""
-    return tx.scalars(_MINE, {"id": signin_id, "flow_hash": flow_hash}).one_or_none()
+    row = _MINE.one(tx, {"id": signin_id, "flow_hash": flow_hash})
+    return None if row is None else row[0]
 
 
 def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:
@@ -84,15 +86,16 @@ def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bo
     return tx.scalar(statement, execution_options={"synchronize_session": "fetch"}) is not None
 
 
-_FINISH = (
+_FINISH = Prepared(
     update(Signin)
     .where(Signin.id == bindparam("key"), Signin.finished_at.is_(None), Signin.expires_at > bindparam("now"))
     .values(finished_at=bindparam("now"))
-    .returning(Signin)
-    .execution_options(synchronize_session=False, populate_existing=True)
+    .returning(Signin),
+    Signin,
 )
 
 
 def finish(tx: Session, signin_id: str, now: dt.datetime) -> Signin | None:
     """Claim the end of a sign-in: of two requests that both want to answer, one gets it."""
-    return tx.scalars(_FINISH, {"key": signin_id, "now": now}).one_or_none()
+    row = _FINISH.one(tx, {"key": signin_id, "now": now})
+    return None if row is None else row[0]

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, ForeignKey, bindparam, delete, func, or_, sel
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base
 
 
@@ -54,15 +55,19 @@ def find(tx: Session, totp_id: str) -> Totp | None:
     return tx.get(Totp, totp_id)
 
 
-# Built once: asked for each sign-in.
-_CONFIRMED = (
-    select(Totp).where(Totp.account_id == bindparam("account_id"), Totp.confirmed_at.is_not(None)).order_by(Totp.id)
-)
-
-
 def confirmed(tx: Session, account_id: str) -> Sequence[Totp]:
     """Return the factors of an account that count."""
-    return tx.scalars(_CONFIRMED, {"account_id": account_id}).all()
+    found = select(Totp).where(Totp.account_id == account_id, Totp.confirmed_at.is_not(None))
+    return tx.scalars(found.order_by(Totp.id)).all()
+
+
+# Built once: asked for each sign-in.
+_HAS = Prepared(select(Totp.id).where(Totp.account_id == bindparam("account_id"), Totp.confirmed_at.is_not(None)))
+
+
+def has_confirmed(tx: Session, account_id: str) -> bool:
+    """Say whether an account has a factor that counts."""
+    return bool(_HAS.all(tx, {"account_id": account_id}))
 
 
 def hold(tx: Session, account_id: str) -> Sequence[Totp]:

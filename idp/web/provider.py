@@ -21,7 +21,7 @@ from idp.web import headers
 from idp.web.machines import MACHINES, PROBES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from flask import Request
@@ -33,6 +33,25 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _NO_SESSION: Final = NullSession()
 
 
+class FlowSession(SecureCookieSession):
+    """The flow cookie, read and checked when it is first asked for: an answer without a page needs none of it."""
+
+    def __init__(self, read: Callable[[], Mapping[str, Any] | None]) -> None:
+        super().__init__()
+        self._read: Callable[[], Mapping[str, Any] | None] | None = read
+
+    @property
+    def accessed(self) -> bool:  # a plain attribute in Flask, which sets it at every access
+        """Say whether anybody asked."""
+        return self._read is None
+
+    @accessed.setter
+    def accessed(self, _now: bool) -> None:
+        if self._read is not None:
+            read, self._read = self._read, None
+            dict.update(self, read() or {})  # not as a change: that would write the cookie anew
+
+
 class PageSessions(SecureCookieSessionInterface):
     """The flow cookie, for pages alone."""
 
@@ -40,7 +59,7 @@ class PageSessions(SecureCookieSessionInterface):
         """Read the cookie of a person; a program gets a session that refuses to hold anything."""
         if request.environ["PATH_INFO"].startswith(MACHINES):
             return _NO_SESSION
-        return super().open_session(app, request)
+        return FlowSession(lambda: super(PageSessions, self).open_session(app, request))
 
 
 class Exact(Rule):

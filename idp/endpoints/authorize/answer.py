@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from flask import redirect
+from werkzeug.datastructures import Headers
 
 from idp.endpoints.authorize.visit import Ended
 from idp.protocol import redirect_uri
 from idp.store import signin
 from idp.web import refused
-from idp.web.answer import NO_STORE
+from idp.web.answer import NO_STORE, Answer
 from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
-    from werkzeug.wrappers import Response
-
     from idp.endpoints.authorize.visit import Visit
     from idp.protocol.errors import ProtocolError
 
+_LEAVING: Final = (("Cache-Control", NO_STORE), ("Content-Length", "0"), ("X-Content-Type-Options", "nosniff"))
 
-def refuse(visit: Visit, refusal: ProtocolError) -> Response:
+
+def refuse(visit: Visit, refusal: ProtocolError) -> Answer:
     """Claim the end of the sign-in and tell the app why there is no code (RFC 6749 section 4.1.2.1)."""
     reason = refusal.reason or refusal.description
     with services().db.write() as tx:
@@ -54,15 +54,12 @@ def location(uri: str, state: str | None, members: list[tuple[str, str]]) -> str
     return redirect_uri.with_params(uri, [*members, *echoed, ("iss", services().settings.issuer)])
 
 
-def back(uri: str, state: str | None, members: list[tuple[str, str]]) -> Response:
+def back(uri: str, state: str | None, members: list[tuple[str, str]]) -> Answer:
     """Send the browser to the app with an answer."""
     return leave(location(uri, state, members))
 
 
-def leave(address: str) -> Response:
+def leave(address: str) -> Answer:
     """Send the browser away by 303, never to be cached (RFC 9700 section 4.12)."""
-    response = redirect(address, 303)
-    response.headers["Cache-Control"] = NO_STORE
     # The address holds a code: it is not repeated in a body that could be kept.
-    response.set_data(b"")
-    return response
+    return Answer(status=303, headers=Headers([("Location", address), *_LEAVING]))

@@ -15,13 +15,13 @@ from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
     from flask import Response
-    from werkzeug.wrappers import Response as Redirect
 
     from idp.accounts.sessions import Current
     from idp.endpoints.authorize.entry import Refused
     from idp.endpoints.authorize.visit import Glance
     from idp.protocol.errors import ProtocolError
     from idp.store.database import Session
+    from idp.web.answer import Answer
 
 # For people, by error; each says what happened and what to do.
 WORDS = {
@@ -40,7 +40,7 @@ WORDS = {
 }
 
 
-def issue(visit: Glance, here: Current, *, signin_id: str | None = None) -> Redirect:
+def issue(visit: Glance, here: Current, *, signin_id: str | None = None) -> Answer:
     """Claim the end of the sign-in, if one had to begin, and send a code (RFC 6749 section 4.1.2)."""
     secret = new_secret()
     with services().db.write() as tx:
@@ -102,7 +102,7 @@ def refuse_on_page(refusal: ProtocolError, client_id: str | None) -> Response:
     return error_page("target", refusal)
 
 
-def refuse_entry(entry: Refused) -> Response | Redirect:
+def refuse_entry(entry: Refused) -> Response | Answer:
     """Tell the app at its registered address that it asked wrongly."""
     refusal, target, client = entry.refusal, entry.target, entry.client
     # RFC 9700 section 4.11.2: nobody reviewed this client, so its error must not be a way to any site at one click.

@@ -118,24 +118,24 @@ def load(signin_id: str) -> Visit:
     client = services().clients.find(row.client_id, now)
     if client is None:
         raise Ended("this sign-in has ended", reason="client is gone or disabled")
-    here = services().sessions.current(cookies.session_secret(request), now) if mine is not None else None
-    asked = AuthorizeRequest.from_json(row.request)
-    progress = flow.Progress(
-        session_id=row.session_id,
-        authenticated=row.authenticated_at is not None,
-        password_at=row.password_at,
-        # One person's yes is nobody else's: the browser may have changed hands since.
-        consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
-    )
-    return Visit(signin=row, client=client, here=here, situation=_situation(asked, client, here, progress), now=now)
+    secret = cookies.session_secret(request) if mine is not None else None
+    with services().db.read() as tx:
+        here = services().sessions.current_in(tx, secret, now)
+        situation = _situation(tx, AuthorizeRequest.from_json(row.request), client, here, _progress(row, here))
+    return Visit(signin=row, client=client, here=here, situation=situation, now=now)
 
 
 def glance(asked: AuthorizeRequest, client: Client, now: datetime) -> Glance | None:
     """Look at a request before a sign-in begins for it; None when nobody is signed in, as most often."""
-    here = services().sessions.current(cookies.session_secret(request), now)
-    if here is None:
+    secret = cookies.session_secret(request)
+    if secret is None:
         return None
-    return Glance(client=client, here=here, situation=_situation(asked, client, here, flow.Progress()), now=now)
+    with services().db.read() as tx:
+        here = services().sessions.current_in(tx, secret, now)
+        if here is None:
+            return None
+        situation = _situation(tx, asked, client, here, flow.Progress())
+    return Glance(client=client, here=here, situation=situation, now=now)
 
 
 def _silent(tx: Session, signin_id: str) -> Signin | None:
@@ -147,8 +147,18 @@ def _silent(tx: Session, signin_id: str) -> Signin | None:
     return row if row is not None and prompt.NONE in AuthorizeRequest.from_json(row.request).prompt else None
 
 
+def _progress(row: Signin, here: Current | None) -> flow.Progress:
+    return flow.Progress(
+        session_id=row.session_id,
+        authenticated=row.authenticated_at is not None,
+        password_at=row.password_at,
+        # One person's yes is nobody else's: the browser may have changed hands since.
+        consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
+    )
+
+
 def _situation(
-    asked: AuthorizeRequest, client: Client, here: Current | None, progress: flow.Progress
+    tx: Session, asked: AuthorizeRequest, client: Client, here: Current | None, progress: flow.Progress
 ) -> flow.Situation:
     return flow.Situation(
         request=asked,
@@ -159,7 +169,7 @@ def _situation(
         ),
         progress=progress,
         standing=_standing(here),
-        policy=flow.NOBODY if here is None else _policy(client, asked, here.account),
+        policy=flow.NOBODY if here is None else _policy(tx, client, asked, here.account),
     )
 
 
@@ -172,15 +182,13 @@ def _standing(here: Current | None) -> flow.Standing | None:
     )
 
 
-def _policy(client: Client, asked: AuthorizeRequest, person: Account) -> flow.Policy:
+def _policy(tx: Session, client: Client, asked: AuthorizeRequest, person: Account) -> flow.Policy:
     settings = services().settings
     issuer = settings.issuer
     wanted = scope.by_audience(asked.scope, allowed=client.scopes, issuer=issuer, targets=asked.targets())
-    with services().db.read() as tx:
-        entitled = roles.entitlements_at(tx, person.id, [name for name in wanted if name != issuer])
-        second_factor = roles.second_factor(tx, person, client, wanted, settings.mfa)
-        has_factor = bool(totp.confirmed(tx, person.id))
-        remembered = consent.remembered(tx, person.id, client.client_id)
+    entitled = roles.entitlements_at(tx, person.id, [name for name in wanted if name != issuer])
+    second_factor = roles.second_factor(tx, person, client, wanted, settings.mfa)
+    has_factor = totp.has_confirmed(tx, person.id)
     optional = second_factor is SecondFactor.OPTIONAL
     return flow.Policy(
         # Whoever has a second factor is asked for it, unless policy says off.
@@ -188,7 +196,7 @@ def _policy(client: Client, asked: AuthorizeRequest, person: Account) -> flow.Po
         has_factor=has_factor,
         may_enrol=second_factor is not SecondFactor.OFF,
         scopes=scope.entitle(wanted, issuer=issuer, entitled={name: held.scopes for name, held in entitled.items()}),
-        remembered=remembered,
+        remembered=consent.remembered(tx, person.id, client.client_id),
     )
 
 
