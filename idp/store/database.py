@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.orm import Session
 
-from idp.protocol.errors import ProtocolError, TemporarilyUnavailable
 from idp.store import backends
+from idp.store.together import StoreUnavailable, Together, committing
 from idp.store.types import Base, UtcDateTime
 
 __all__ = ["Base", "Database", "Session", "StoreUnavailable", "UtcDateTime"]
 
 AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError, exc.DisconnectionError)
 WRITE_WAIT = 3.0
-
-
-class StoreUnavailable(TemporarilyUnavailable):
-    """The database is away, full, or too busy: worth another try (503)."""
 
 
 class Database:
@@ -32,8 +27,8 @@ class Database:
         self.dialect = engine.dialect.name
         self._reading = engine if self.dialect == "sqlite" else engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writing = engine.execution_options(**{backends.WRITES: True})
-        # SQLite has one writer and polls for its turn; threads of one process queue here instead, which is fair.
-        self._turn = threading.Lock() if self.dialect == "sqlite" else None
+        # SQLite has one writer and polls for its turn; threads of one process queue here instead, and share commits.
+        self._together = Together(self._writing) if self.dialect == "sqlite" else None
 
     @classmethod
     def open(cls, url: str) -> Database:
@@ -55,18 +50,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Give a session in one transaction. No hashing, network or rendering inside: writers wait for each other."""
-        with self._my_turn(), Session(self._writing, expire_on_commit=False) as session, _told_as_unavailable():
-            if self._turn is not None:
-                session.connection()  # BEGIN IMMEDIATE now: what is read below is still true at the commit
-            try:
-                yield session
-            except StoreUnavailable:
-                raise
-            except ProtocolError:
-                # A refusal is an outcome: its revocations and its audit row must persist.
-                session.commit()
-                raise
-            session.commit()
+        with _told_as_unavailable():
+            if self._together is not None:
+                with self._together.session(WRITE_WAIT) as session:
+                    yield session
+            else:
+                with Session(self._writing, expire_on_commit=False) as session, committing(session):
+                    yield session
 
     def ping(self) -> None:
         """Ask the database for a sign of life."""
@@ -76,19 +66,6 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
-
-    def _my_turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._turn is None else _turn(self._turn)
-
-
-@contextmanager
-def _turn(lock: threading.Lock) -> Iterator[None]:
-    if not lock.acquire(timeout=WRITE_WAIT):
-        raise StoreUnavailable("the store is busy", reason="no turn to write within the limit")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
