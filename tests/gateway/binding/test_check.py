@@ -196,7 +196,7 @@ def bare() -> Ground:
         ("192.0.2.7", [b"https"], "http"),
     ],
 )
-def test_the_scheme_is_what_a_trusted_front_says(self, bare: Ground, peer: str, said: list[bytes], scheme: str) -> None:
+def test_the_scheme_is_what_a_trusted_front_says(bare: Ground, peer: str, said: list[bytes], scheme: str) -> None:
     token = bare.token(key=bare.key)
     headers = tuple((b"x-forwarded-proto", value) for value in said)
     good = bare.proof(token, htu=f"{scheme}://api.example/proved/7")
