@@ -33,6 +33,7 @@ class Limits:
     device_tries: int = 20
     address_tries: int = 60
     everywhere_tries: int = 3000
+    begun: int = 600
     window: timedelta = timedelta(minutes=1)
 
     @classmethod
@@ -45,6 +46,7 @@ class Limits:
             device_tries=settings.throttle_known_device,
             address_tries=settings.throttle_ip_per_minute,
             everywhere_tries=settings.throttle_per_minute,
+            begun=settings.throttle_signins_per_minute,
         )
 
 
@@ -103,6 +105,14 @@ class Throttle:
         """Give back a try whose password was never looked at."""
         for key in (*taken.returned, *taken.reset):
             counter.give_back(tx, key)
+
+    def may_begin(self, tx: Session, address: str, now: datetime) -> bool:
+        """Count a sign-in that begins, which leaves a row behind. An address that is nobody's own counts none."""
+        if not address or ipaddress.ip_address(address).is_loopback:
+            return True
+        return counter.take(
+            tx, _key("begun", network(address)), now, limit=self.limits.begun, window=self.limits.window
+        )
 
     def unlock(self, tx: Session, account_id: str) -> None:
         """Let strangers try an account again (an operator, or a new password)."""

@@ -152,6 +152,9 @@ class SignIn(BaseSettings):
     throttle_stop: int = Field(100, ge=10, le=1000, description="Failures that close an account to unknown devices.")
     throttle_known_device: int = Field(20, ge=5, le=100, description="Failures that close a known device.")
     throttle_ip_per_minute: int = Field(60, ge=1, description="Failures a minute allowed to one client address.")
+    throttle_signins_per_minute: int = Field(
+        600, ge=1, description="Sign-ins that one client address may begin in a minute; loopback is not counted."
+    )
     throttle_per_minute: int = Field(3000, ge=1, description="Failures a minute allowed to everybody together.")
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import rows
+from idp.store.digests import digest
 from idp.store.ids import new_id
 from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonObject
@@ -35,16 +36,17 @@ class Signin(Base):
 def create(
     tx: Session,
     *,
-    flow_hash: bytes,
+    flow_hash: bytes | None,
     client_id: str,
     request: JsonObject,
     now: dt.datetime,
     expires_at: dt.datetime,
 ) -> Signin:
-    """Freeze a request."""
+    """Freeze a request. Without `flow_hash` it belongs to nobody until a browser takes it up."""
+    signin_id = new_id()
     signin = Signin(
-        id=new_id(),
-        flow_hash=flow_hash,
+        id=signin_id,
+        flow_hash=digest(signin_id) if flow_hash is None else flow_hash,
         client_id=client_id,
         request=request,
         created_at=now,
@@ -52,13 +54,6 @@ def create(
     )
     rows.insert(tx, signin)
     return signin
-
-
-def find(tx: Session, signin_id: str, flow_hash: bytes, now: dt.datetime) -> Signin | None:
-    """Return a sign-in of this browser that still waits; another browser's is not there."""
-    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
-    statement = select(Signin).where(Signin.id == signin_id, Signin.flow_hash == flow_hash, *waiting)
-    return tx.scalars(statement).one_or_none()
 
 
 # Built once: asked at each step of a sign-in.
@@ -69,6 +64,13 @@ def find_any(tx: Session, signin_id: str, flow_hash: bytes) -> Signin | None:
     """Return a sign-in of this browser even when it is finished or expired, to say so in words."""
     row = _MINE.one(tx, {"id": signin_id, "flow_hash": flow_hash})
     return None if row is None else row[0]
+
+
+def take_up(tx: Session, signin_id: str, flow_hash: bytes, now: dt.datetime) -> Signin | None:
+    """Bind a sign-in that belongs to nobody to the first browser that comes for it, and to no other."""
+    nobodys = (Signin.id == signin_id, Signin.flow_hash == digest(signin_id), Signin.expires_at > now)
+    statement = update(Signin).where(*nobodys).values(flow_hash=flow_hash).returning(Signin)
+    return tx.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
 
 
 def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:

@@ -29,6 +29,7 @@ WORDS: Final = {
     405: ("This address is used in another way", "Go back to the app that brought you here and begin again."),
     413: ("That was too much at once", "What was sent is larger than this page takes."),
     414: ("This address is too long", "Go back to the app that brought you here and begin again."),
+    429: ("Too many at once", "Very many sign-ins were begun from your network. Wait a minute, then try again."),
     500: ("Something broke on our side", "It was not you. Try again; if it happens again, tell us the id below."),
     503: ("Too busy just now", "Nothing is lost. Wait a few seconds and try again."),
 }
@@ -66,6 +67,9 @@ def _http(error: HTTPException) -> Response:
     # By its kind: the description may quote the request.
     refused.note(str(status), type(error).__name__, shown=not for_machine())
     response = refusal(InvalidRequest("the request cannot be read"), status=status) if for_machine() else _page(status)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
     valid_methods = getattr(error, "valid_methods", None)
     if valid_methods:
         response.headers["Allow"] = ", ".join(sorted(valid_methods))

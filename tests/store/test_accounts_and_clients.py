@@ -159,15 +159,24 @@ def test_a_sign_in_belongs_to_one_browser_and_ends_once(db, person, now):
     with db.write() as tx:
         later = now + dt.timedelta(minutes=10)
         made = signin.create(tx, flow_hash=b"mine", client_id="web-app", request={}, now=now, expires_at=later)
-        assert signin.find(tx, made.id, b"yours", now) is None
-        assert signin.find(tx, made.id, b"mine", later) is None
+        assert signin.find_any(tx, made.id, b"yours") is None
+        assert not signin.change(tx, made.id, later, account_id=person.account_id)
         assert signin.change(tx, made.id, now, account_id=person.account_id)
-        assert signin.find(tx, made.id, b"mine", now).account_id == person.account_id
+        assert signin.find_any(tx, made.id, b"mine").account_id == person.account_id
         assert signin.finish(tx, made.id, now).id == made.id
         assert signin.finish(tx, made.id, now) is None
         assert not signin.change(tx, made.id, now, consented_at=now)
-        assert signin.find(tx, made.id, b"mine", now) is None
         assert signin.find_any(tx, made.id, b"mine").finished_at == now
+
+
+@pytest.mark.usefixtures("person")
+def test_a_sign_in_of_nobody_is_taken_up_once(db, now):
+    with db.write() as tx:
+        later = now + dt.timedelta(minutes=10)
+        made = signin.create(tx, flow_hash=None, client_id="web-app", request={}, now=now, expires_at=later)
+        assert signin.take_up(tx, made.id, b"mine", later) is None
+        assert signin.take_up(tx, made.id, b"mine", now).flow_hash == b"mine"
+        assert signin.take_up(tx, made.id, b"yours", now) is None
 
 
 def test_a_device_is_known_for_its_account_only(db, person, now):

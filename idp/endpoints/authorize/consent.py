@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, request
+from flask import Blueprint, redirect, request
 
 from idp.endpoints.authorize import answer, visit
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import redirect_uri, scope
 from idp.protocol.errors import AccessDenied
 from idp.store import api, consent, signin
+from idp.store.digests import digest
 from idp.web import metrics
 from idp.web.pages import page
 from idp.web.services import caller, services
@@ -50,6 +52,7 @@ def ask() -> ResponseReturnValue:
         tos_uri=now_at.client.tos_uri,
         username=_here(now_at).account.username,
         scopes=_described(now_at),
+        shown=_shown(now_at),
         return_host=redirect_uri.host(now_at.request.redirect_uri),
     )
 
@@ -58,21 +61,31 @@ def ask() -> ResponseReturnValue:
 def decide() -> ResponseReturnValue:
     """Take the answer. Only yes or no is read from the form."""
     now_at = visit.at(Step.CONSENT)
+    if request.form.get("shown") != _shown(now_at):
+        # Somebody else is here by now, or the scopes have changed: this answer is to another question.
+        return redirect(now_at.url(Step.CONSENT), 303)
     if "consent-deny" in request.form:
         metrics.signin("consent", "denied")
         return answer.refuse(now_at, AccessDenied("the person said no"))
     if "consent-allow" in request.form:
-        _remember(now_at)
+        if not _remember(now_at):  # the same button, a moment ago
+            return visit.onward(visit.once_more(now_at.signin.id, Step.CONSENT))
         metrics.signin("consent", "allowed")
     return visit.onward(now_at.signin.id)
 
 
-def _remember(now_at: Visit) -> None:
+def _shown(now_at: Visit) -> str:
+    """Name what the page asks and whom; it guards nothing by itself, for the server's own copy is what counts."""
+    asked = json.dumps([_here(now_at).account.id, {name: list(now_at.scopes[name]) for name in sorted(now_at.scopes)}])
+    return digest(asked)[:16].hex()
+
+
+def _remember(now_at: Visit) -> bool:
     account_id, client_id = _here(now_at).account.id, now_at.client.client_id
     allowed = {audience: list(names) for audience, names in now_at.scopes.items()}
     with services().db.write() as tx:
         if not signin.change(tx, now_at.signin.id, now_at.now, account_id=account_id, consented_at=now_at.now):
-            return
+            return False
         consent.allow(tx, account_id, client_id, allowed, now_at.now)
         services().audit.record(
             tx,
@@ -82,6 +95,7 @@ def _remember(now_at: Visit) -> None:
             ip=caller(),
             scope=scope.render(scope.flatten(allowed)),
         )
+    return True
 
 
 def _described(now_at: Visit) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, request
-from werkzeug.exceptions import RequestEntityTooLarge, RequestURITooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, RequestURITooLarge, TooManyRequests
 
 from idp.endpoints.authorize import answer, entry, respond, visit
 from idp.endpoints.authorize.entry import NoTarget, Refused
@@ -16,7 +16,7 @@ from idp.protocol.errors import InvalidRequest, ProtocolError
 from idp.store import signin
 from idp.store.digests import digest
 from idp.web import cookies, form
-from idp.web.services import services
+from idp.web.services import caller, services
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,10 +71,17 @@ def _answer_at_once(entered: Entry, now: datetime) -> ResponseReturnValue | None
 
 
 def _freeze(entered: Entry, now: datetime) -> ResponseReturnValue:
-    """Keep the request in a row that only this browser can go on with (AZ11)."""
+    """Keep the request in a row that only this browser can go on with (AZ11).
+
+    A cross-site POST brings no cookie, and giving one would end what the browser has begun in another tab: then the
+    row waits for the GET that follows, which brings it.
+    """
     held = services()
-    browser = digest(cookies.flow())
+    unknown = request.method == "POST" and cookies.known_flow() is None
+    browser = None if unknown else digest(cookies.flow())
     with held.db.write() as tx:
+        if not held.throttle.may_begin(tx, caller(), now):
+            raise TooManyRequests(retry_after=int(held.throttle.limits.window.total_seconds()))
         row = signin.create(
             tx,
             flow_hash=browser,

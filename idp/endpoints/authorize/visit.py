@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlencode
 
 from flask import abort, make_response, redirect, request
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from idp.store.account import Account
     from idp.store.database import Session
     from idp.store.signin import Signin
+
+TWICE: Final = timedelta(seconds=10)  # so long after the end of a sign-in its last button may be pressed again
 
 
 class Ended(ProtocolError):
@@ -97,7 +100,7 @@ def at(step: Step) -> Visit:
         visit = load(signin_id)
     except Ended:
         if request.method == "POST":
-            _forbid()
+            abort(onward(once_more(signin_id, step)))
         # Whoever goes back in the browser comes here: the dispatcher says that it is over.
         abort(onward(signin_id))
     if not visit.is_at(step):
@@ -110,7 +113,8 @@ def load(signin_id: str) -> Visit:
     now, known = services().clock(), cookies.known_flow()
     with services().db.read() as tx:
         mine = signin.find_any(tx, signin_id, digest(known)) if known is not None else None
-        row = mine or _silent(tx, signin_id)
+    mine = mine or _taken_up(signin_id, now)
+    row = mine or _silent(signin_id)
     if row is None:
         _forbid()
     if row.finished_at is not None or row.expires_at <= now:
@@ -138,12 +142,48 @@ def glance(asked: AuthorizeRequest, client: Client, now: datetime) -> Glance | N
     return Glance(client=client, here=here, situation=situation, now=now)
 
 
-def _silent(tx: Session, signin_id: str) -> Signin | None:
+def _taken_up(signin_id: str, now: datetime) -> Signin | None:
+    """Take up a sign-in that a cross-site POST began: it could not say which browser it came from, this GET can."""
+    if request.path != Step.RESPOND or request.method != "GET":
+        return None
+    with services().db.read() as tx:
+        found = signin.find_elsewhere(tx, signin_id)
+    if found is None or found.flow_hash != digest(signin_id):
+        return None
+    with services().db.write() as tx:
+        return signin.take_up(tx, signin_id, digest(cookies.flow()), now)
+
+
+def once_more(signin_id: str, step: Step) -> str:
+    """Begin the same request again for whoever pressed a button twice: the first answer went to a page that is gone.
+
+    It passes every step anew, so a repeated form opens nothing that this browser could not have asked for.
+    """
+    now, browser = services().clock(), digest(cookies.flow())
+    with services().db.read() as tx:
+        row = signin.find_any(tx, signin_id, browser)
+    done = None if row is None else (row.consented_at if step is Step.CONSENT else row.authenticated_at)
+    if row is None or done is None or row.finished_at is None or now - row.finished_at > TWICE:
+        _forbid()
+    with services().db.write() as tx:
+        again = signin.create(
+            tx,
+            flow_hash=browser,
+            client_id=row.client_id,
+            request=row.request,
+            now=now,
+            expires_at=now + services().settings.signin_lifetime,
+        )
+    return again.id
+
+
+def _silent(signin_id: str) -> Signin | None:
     """Find a prompt=none request whose browser kept no cookie, as in a frame of another site.
 
     It is owed its answer by redirect (OpenID Connect Core section 3.1.2.6): that nobody is signed in.
     """
-    row = signin.find_elsewhere(tx, signin_id)
+    with services().db.read() as tx:
+        row = signin.find_elsewhere(tx, signin_id)
     return row if row is not None and prompt.NONE in AuthorizeRequest.from_json(row.request).prompt else None
 
 

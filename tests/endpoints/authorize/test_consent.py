@@ -12,6 +12,7 @@ from idp.store import client, consent
 from idp.store.audit import AuditRow
 from tests.fixtures.browser import STATE, Browser, parameters
 from tests.fixtures.clients import App
+from tests.fixtures.clock import FakeClock
 from tests.fixtures.markup import Page
 from tests.fixtures.people import Person
 from tests.fixtures.provider import ISSUER
@@ -101,10 +102,49 @@ def test_a_forged_answer_is_forbidden(browser: Browser, alice: Person) -> None:
 
 
 @pytest.mark.attack("AZ31")
-def test_a_replayed_answer_is_forbidden(browser: Browser, alice: Person) -> None:
+def test_a_replayed_answer_is_forbidden(browser: Browser, alice: Person, clock: FakeClock) -> None:
     page = browser.sign_in(alice)
     assert browser.submit(page, "consent-allow").status_code == 303
+    clock.advance(11)
     assert browser.post(page, "consent-allow").status_code == 403
+
+
+def test_a_button_that_is_pressed_twice_leads_on(browser: Browser, web_app: App, alice: Person) -> None:
+    page = browser.sign_in(alice)
+    first = parameters(browser.submit(page, "consent-allow"))
+    second = parameters(browser.submit(page, "consent-allow"))
+    assert second["state"] == first["state"]
+    assert second["code"] != first["code"]
+    assert browser.redeem(web_app, second["code"]).status_code == 200
+
+
+def test_a_button_that_is_pressed_twice_before_the_first_answer_leads_on(
+    browser: Browser, web_app: App, alice: Person
+) -> None:
+    page = browser.sign_in(alice)
+    browser.post(page, "consent-allow")
+    assert "code" in parameters(browser.submit(page, "consent-allow"))
+
+
+@pytest.mark.attack("AZ31")
+def test_pressing_twice_opens_nothing_that_was_refused(browser: Browser, alice: Person) -> None:
+    page = browser.sign_in(alice)
+    browser.post(page, "consent-deny")
+    assert browser.post(page, "consent-allow").status_code == 403
+
+
+@pytest.mark.attack("AZ31")
+@pytest.mark.parametrize("button", ["consent-allow", "consent-deny"])
+def test_an_answer_to_what_another_person_was_asked_asks_again(
+    browser: Browser, web_app: App, alice: Person, bob: Person, services: Services, button: str
+) -> None:
+    stale = browser.sign_in(alice)
+    browser.sign_in(bob, prompt="login")
+    again = browser.post(stale, button)
+    assert again.status_code == 303
+    assert "signed in as <strong>bob</strong>" in browser.follow(again).text
+    with services.db.read() as tx:
+        assert consent.remembered(tx, bob.id, web_app.client_id) == {}
 
 
 @pytest.mark.attack("AZ31")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -491,3 +492,45 @@ def test_a_closed_account_signs_in_no_more(
 
 def test_every_step_has_an_address_of_its_own() -> None:
     assert len({str(step) for step in Step}) == len(Step)
+
+
+def test_a_post_of_another_site_leaves_the_sign_in_in_progress_alone(
+    browser: Browser, web_app: App, alice: Person
+) -> None:
+    waiting = browser.authorize(web_app)
+    # A cross-site form brings no Lax cookie; the browser takes the cookies of the answer all the same.
+    posted = browser.another().http.post("/authorize", data=browser.request(web_app, state="other"))
+    assert "Set-Cookie" not in posted.headers
+    second = browser.follow(browser.http.get(posted.headers["Location"]))
+    assert parameters(browser.finish(browser.log_in(waiting, alice), alice))["state"] != "other"
+    later = browser.follow(browser.http.get(browser.form(second).action))
+    assert parameters(browser.finish(later, alice))["state"] == "other"
+
+
+@pytest.mark.attack("AZ32")
+def test_a_posted_sign_in_belongs_to_the_first_browser_that_goes_on_with_it(
+    browser: Browser, http: Http, web_app: App
+) -> None:
+    address = http.post("/authorize", data=browser.request(web_app)).headers["Location"]
+    assert browser.follow(browser.http.get(address)).status_code == 200
+    assert browser.another().http.get(address).status_code == 403
+
+
+def test_an_address_that_begins_too_many_sign_ins_waits(
+    app: Flask, browser: Browser, web_app: App, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = replace(app.extensions["idp"].throttle.limits, begun=3)
+    monkeypatch.setattr(app.extensions["idp"].throttle, "limits", limits)
+
+    def begin(address: str) -> TestResponse:
+        asked = browser.request(web_app)
+        return app.test_client().get("/authorize", query_string=asked, environ_base={"REMOTE_ADDR": address})
+
+    assert [begin("192.0.2.1").status_code for _ in range(4)] == [303, 303, 303, 429]
+    refused = begin("192.0.2.1")
+    assert refused.headers["Retry-After"] == "60"
+    assert "Wait a minute" in refused.text
+    # Others, and whoever is nobody in particular, go on.
+    assert [begin(address).status_code for address in ("192.0.2.2", *["127.0.0.1"] * 4)] == [303] * 5
+    clock.advance(60)
+    assert begin("192.0.2.1").status_code == 303
