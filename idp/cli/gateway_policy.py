@@ -181,18 +181,19 @@ def report(file: Path, as_json: bool, log: Iterator[str] | None, since: dt.datet
     )
     if as_json:
         rows = [
-            {"route": use.route, "allowed": use.allowed, "refused": use.refused, "shadowed": use.shadowed,
-             "last": use.last_day()}
+            {"route": use.route, "allowed": use.allowed, "refused": use.refused, "limited": use.limited,
+             "shadowed": use.shadowed, "last": use.last_day()}
             for use in found
         ]  # fmt: skip
         click.echo(json.dumps(rows, indent=2))
         return
     for use in found:
+        refused = f"{use.refused} refused" + (f" ({use.limited} for a limit)" if use.limited else "")
         if not use.allowed:
-            click.echo(f"{use.route}: never used since {since.date()}; {use.refused} refused")
+            click.echo(f"{use.route}: never used since {since.date()}; {refused}")
             continue
         shadow = f", {use.shadowed} only because of shadow mode" if use.shadowed else ""
-        click.echo(f"{use.route}: {use.allowed} allowed{shadow}, {use.refused} refused, last used {use.last_day()}")
+        click.echo(f"{use.route}: {use.allowed} allowed{shadow}, {refused}, last used {use.last_day()}")
 
 
 COMMANDS = (show_schema, who_can, what_can, show_diff, explain_decision, report)

@@ -32,6 +32,9 @@ hosts = ["{LOOPBACK}:{places.gateway}", "localhost:{places.gateway}"]
 issuer = "{places.issuer}"
 # Everything starts at once here, so a first look for the keys may come too early: look again soon.
 jwks = {{ refresh = "1m", kid_cooldown = "1s", snapshot = "{snapshot}" }}
+
+[defaults]
+limit = [{{ by = "subject", rate = "20/s" }}]
 """
     return head + "".join(
         f"""

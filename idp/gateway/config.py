@@ -161,7 +161,7 @@ class Route:
     on_expiry: Literal["cut", "finish"] | None = None  # None: an answer without an end is cut, any other may finish
     seconds: float | None = None  # from the decision to the end of the answer
     concurrency: int | None = None  # requests under way at once, in one process
-    limits: tuple[Limit, ...] = ()  # those before verification first
+    limits: tuple[Limit, ...] | None = None  # those before verification first; None: the file says nothing about it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

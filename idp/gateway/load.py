@@ -98,7 +98,7 @@ def _config(top: t.Table, source: str) -> Config:
     defaults = top.table("defaults")
     defaults.value("deny", values.always, default=True)
     on_stale = revocation.on_stale(defaults, OnStale())
-    usual = limiting.limits(defaults, ())
+    usual = limiting.limits(defaults, None)
     defaults.finish()
     log = top.table("log")
     headers = top.table("headers")
@@ -199,7 +199,7 @@ def _routes(
     on_stale: OnStale,
     *,
     said: Forwarding,
-    usual: tuple[Limit, ...],
+    usual: tuple[Limit, ...] | None,
 ) -> tuple[Route, ...]:
     tables = top.tables("routes")
     if not tables:
@@ -232,7 +232,7 @@ def _route(
     behind: Callable[[Any], Upstream],
     *,
     said: Forwarding,
-    usual: tuple[Limit, ...],
+    usual: tuple[Limit, ...] | None,
 ) -> Route:
     issuers = tuple(issuer.name for issuer in known)
     match = table.table("match")

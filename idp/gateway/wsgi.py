@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from idp.gateway.answers import Headers
 from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
+from idp.gateway.limits.load import given
 from idp.gateway.policy import metadata
 from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
@@ -92,9 +93,18 @@ class Guard:
         self._environ = environ
 
     def require(
-        self, *, audience: str, scope: Iterable[str] = (), role_any: Iterable[str] = (), issuer: str | None = None
+        self,
+        *,
+        audience: str,
+        scope: Iterable[str] = (),
+        role_any: Iterable[str] = (),
+        limit: Sequence[Mapping[str, object]] = (),
+        issuer: str | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]]:
-        """Let a function be called only with a token for this audience, with these scopes and one of the roles."""
+        """Let a function be called only with a token for this audience, with these scopes and one of the roles.
+
+        Limits are written as in gateway.toml; functions for the same audience count in the same buckets.
+        """
         route = Route(
             id=audience,
             host=None,
@@ -103,6 +113,7 @@ class Guard:
             audience=audience,
             issuer=issuer or next(iter(self._gate.sources)),
             require=Require(scopes=frozenset(scope), role_any=frozenset(role_any)),
+            limits=given(limit),
         )
         rule = self._gate.rule_for(route)
 

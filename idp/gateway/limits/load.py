@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
@@ -54,8 +54,8 @@ def _check_redis(table: t.Table, read: Store) -> None:
         table.problem("store", "needs a package that is not installed: gatehouse-idp[redis]")
 
 
-def limits(table: t.Table, usual: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    """Read the limits of a route, or those of every route that says nothing; an empty list is said."""
+def limits(table: t.Table, usual: tuple[Limit, ...] | None) -> tuple[Limit, ...] | None:
+    """Read the limits of a route, or those of every route that says nothing; an empty list says: none on purpose."""
     if _LIMIT not in table:
         return usual
     read: list[Limit] = []
@@ -66,6 +66,16 @@ def limits(table: t.Table, usual: tuple[Limit, ...]) -> tuple[Limit, ...]:
         read.append(limit)
     # Those before verification come first: that is the order in which they are asked.
     return tuple(sorted(read, key=lambda limit: not limit.before))
+
+
+def given(values: Sequence[Mapping[str, object]]) -> tuple[Limit, ...]:
+    """Read limits that stand in a program."""
+    problems: list[t.Problem] = []
+    table = t.Table({_LIMIT: list(values)}, place=(), name="", text="", problems=problems)
+    read = limits(table, ())
+    if problems:
+        raise ValueError("; ".join(f"{problem.where}: {problem.text}" for problem in problems))
+    return read or ()
 
 
 def _limit(table: t.Table) -> Limit:
@@ -98,7 +108,7 @@ def same_names(top: t.Table, routes: Iterable[Route]) -> None:
     """Refuse a name that means two limits: routes that share buckets must mean the same."""
     known: dict[str, Limit] = {}
     for route in routes:
-        for limit in route.limits:
+        for limit in route.limits or ():
             if limit.shared and known.setdefault(limit.name, limit) != limit:
                 top.problem("routes", f'have two different limits with the name "{limit.name}"')
 

@@ -50,12 +50,18 @@ def _fields(one: Route, other: Route) -> Iterator[str]:
     if needs(one) != needs(other):
         yield f"asked for {needs(one)}, now for {needs(other)}"
     for name in (each.name for each in fields(Route)):
-        if name in {"id", "host", "methods", "path", "require", "when", "review"}:
+        if name in {"id", "host", "methods", "path", "require", "when", "review", "limits"}:
             continue
         if getattr(one, name) != getattr(other, name):
             yield f"{name} was {getattr(one, name)}, now {getattr(other, name)}"
+    if one.limits != other.limits:
+        yield f"limits were {_limits(one)}, now {_limits(other)}"
     if one.review != other.review:
         yield f"review was {_review(one)}, now {_review(other)}"
+
+
+def _limits(route: Route) -> str:
+    return "; ".join(map(words.limit, route.limits or ())) or "none"
 
 
 def _review(route: Route) -> str:

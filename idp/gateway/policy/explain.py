@@ -30,7 +30,12 @@ _EARLY: Final = {
     "no_keys": "the keys of the issuer could not be had, so no token could be checked",
     "fault": "the gateway itself was at fault; its log has an event of that moment",
     "revoked": "the token, its session, its client or its person has been revoked",
+    "busy": "as many requests as the route allows were under way",
+    "late": "something that had to be asked elsewhere did not answer in time",
 }
+# What ends a decision after the policy was looked at, and passed.
+_LATER: Final = frozenset({"busy", "late"})
+_LIMIT: Final = "limit."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ def _why(line: Mapping[str, Any]) -> str:
     if line.get("rule"):
         return f"{line['rule']} did not hold"
     why = str(line.get("why"))
+    if why.startswith(_LIMIT):
+        return f'the limit "{why.removeprefix(_LIMIT)}" was used up'
     return _EARLY.get(why, why)
 
 
@@ -79,7 +86,8 @@ def _points(config: Config, line: Mapping[str, Any]) -> Iterator[Point]:
     if line.get("policy", "") not in {config.digest, ""}:
         yield Point(mark="note", text="the file has changed since; these are the words of today's")
     yield Point(mark="passed", text=f'the request belongs to route "{name}": {words.where(route)}')
-    decided = line.get("status") == _ALLOWED or bool(line.get("rule"))
+    later = _later(route, str(line.get("why")))
+    decided = line.get("status") == _ALLOWED or bool(line.get("rule")) or later
     if not decided:
         yield Point(mark="FAILED", text=_why(line))
     else:
@@ -89,6 +97,23 @@ def _points(config: Config, line: Mapping[str, Any]) -> Iterator[Point]:
     if line.get("client_ip"):
         yield Point(mark="note", text=f"the client's address was {line['client_ip']}")
     yield from _policy(route, line, decided=decided)
+    yield from _limits(route, line, later=later)
+
+
+def _later(route: Route, why: str) -> bool:
+    """Tell whether a request was refused although its token and the policy would have let it through."""
+    limits = {_LIMIT + limit.name: limit.before for limit in route.limits or ()}
+    return why in _LATER or limits.get(why) is False
+
+
+def _limits(route: Route, line: Mapping[str, Any], *, later: bool) -> Iterator[Point]:
+    """Say what the limits are; which were asked, and how full they were, only the moment itself knew."""
+    why = str(line.get("why"))
+    for limit in route.limits or ():
+        mark: Mark = "FAILED" if why == _LIMIT + limit.name else "note"
+        yield Point(mark=mark, text=f'limit "{limit.name}": {words.limit(limit)}')
+    if later and not why.startswith(_LIMIT):
+        yield Point(mark="FAILED", text=_why(line))
 
 
 def _policy(route: Route, line: Mapping[str, Any], *, decided: bool) -> Iterator[Point]:

@@ -56,6 +56,8 @@ def _of(route: Route, config: Config, today: dt.date) -> Said:
                 f'is shadowed: for {other.path.text} only route "{other.id}" answers, and not to '
                 + (", ".join(sorted(missing))),
             )
+    if route.limits is None:
+        yield "warning", "has no limit: one caller may take all of it (`limit = []` says that this is meant)"
     if route.mode == "shadow":
         yield "note", "is in shadow mode: every sound token passes"
     elif reach.reach(route, reach.Holder(name="", roles=frozenset(), scopes=frozenset()), "GET") == "yes":

@@ -18,6 +18,7 @@ class Use:
     route: str
     allowed: int = 0
     refused: int = 0
+    limited: int = 0  # of those, because a limit was used up or every place was taken
     shadowed: int = 0  # allowed, and would have been refused
     last: float | None = None  # the latest request that was let through
 
@@ -40,7 +41,9 @@ def uses(config: Config, lines: Iterable[Mapping[str, Any]], since: dt.date) -> 
             use.shadowed += "shadow" in line
             use.last = max(at, use.last or at)
         else:
+            why = str(line.get("why"))
             use.refused += 1
+            use.limited += why == "busy" or why.startswith("limit.")
     return tuple(found.values())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from idp.gateway.config import Route
+from idp.gateway.limits.model import Limit
 from idp.gateway.policy.load import DAYS
 from idp.gateway.policy.model import (
     Acr,
@@ -47,6 +48,23 @@ def phrase(condition: Condition) -> str:
 def where(route: Route) -> str:
     """Say which requests a route is for."""
     return f"{','.join(sorted(route.methods))} {route.host or '*'}{route.path.text}"
+
+
+def limit(one: Limit) -> str:
+    """Say a limit in one line."""
+    whom = _WHOM.get(one.by) or f"each {one.by.removeprefix('claim.')} of a token"
+    when = ", before its token is looked at" if one.before else ""
+    return f"at most {one.rate} for {whom}, {one.burst} at once{when}"
+
+
+_WHOM: Final = {
+    "ip": "each address",
+    "client": "each client",
+    "claim.client_id": "each client",
+    "subject": "each subject",
+    "claim.sub": "each subject",
+    "route": "all callers together",
+}
 
 
 def _listed(names: Iterable[object], word: str = "or") -> str:

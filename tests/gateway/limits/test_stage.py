@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from idp.gateway import wsgi
 from idp.gateway.load import parse
-from tests.gateway.issuer import a_key
+from tests.gateway.issuer import AUDIENCE, a_key
 from tests.gateway.limits.ground import JWKS, Ground, file, told
+from tests.gateway.test_middleware import environ
 
 CLIENT = '{ by = "client", rate = "1/s", burst = 3 }'
 IP = '{ by = "ip", rate = "1/s", burst = 3 }'
@@ -186,3 +188,20 @@ def test_limits_hold_in_shadow_mode_too():
 
 def test_a_route_without_limits_has_no_stage():
     assert {rule.stages for rule in Ground().gate.rules._rules.values()} == {()}
+
+
+def test_a_decorated_function_may_have_limits():
+    ground = Ground()
+    around = environ(token=ground.issuer.token())
+    guard = wsgi.Guard(ground.gate, lambda: around)
+
+    @guard.require(audience=AUDIENCE, limit=[{"by": "ip", "rate": "2/h"}, {"by": "subject", "rate": "1/h"}])
+    def view() -> str:
+        return "seen"
+
+    assert view() == "seen"
+    assert ("Ratelimit", '"ip";r=1;t=1800, "subject";r=0;t=3600') in around["gatehouse.headers"]
+    _, status, headers = view()
+    assert (status, ("Retry-After", "3600") in headers) == (429, True)
+    with pytest.raises(ValueError, match='limit 1: field "rate" is missing'):
+        guard.require(audience=AUDIENCE, limit=[{"by": "ip"}])

@@ -33,6 +33,7 @@ def route(*lines: str, name: str = "r", method: str = '["GET"]', path: str = "/u
         f'audience = "{AUDIENCE}"',
         'upstream = "http://127.0.0.1:9"',
         *lines,
+        *([] if any("limit = " in line for line in lines) else ["limit = []"]),
         tail,
     ])  # fmt: skip
 

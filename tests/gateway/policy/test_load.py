@@ -82,5 +82,5 @@ def test_roles_are_read_for_looking_at_rules():
     config = parse(file(route(), "[roles]", 'clerk = ["a:read"]', "guest = []"))
     assert config.roles == {"clerk": frozenset({"a:read"}), "guest": frozenset()}
     assert problems(file(route(), "[roles]", "clerk = 1")) == [
-        'line 13: roles: field "clerk" must be a list of texts, and not an empty one'
+        'line 14: roles: field "clerk" must be a list of texts, and not an empty one'
     ]

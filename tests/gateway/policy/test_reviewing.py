@@ -99,6 +99,11 @@ def test_what_can_a_role_do(gateway):
     assert gateway("what-can", "--role", "clerk", text=file(BOTH, ROLES)) == "Nothing.\n"
 
 
+def test_the_linter_takes_a_limit_by_default_for_one():
+    text = file(route("# limit = "), top='defaults = { limit = [{ by = "ip", rate = "1/s" }] }')
+    assert not any("has no limit" in str(finding) for finding in lint.findings(parse(text), TODAY))
+
+
 def changes(*routes: tuple[str, str]) -> list[str]:
     before, after = (file(*(pair[at] for pair in routes), ROLES) for at in (0, 1))
     return [str(change) for change in diff(parse(before), parse(after))]
@@ -133,6 +138,24 @@ def test_diff_names_every_field_that_changed():
     assert changes((READ, READ)) == []
 
 
+def test_diff_says_limits_in_words():
+    one = READ.replace("limit = []", 'limit = [{ by = "ip", rate = "5/m" }]')
+    limits = [
+        '{ by = "claim.client_id", rate = "5/s", burst = 9 }',
+        '{ by = "claim.org", rate = "1/h" }',
+        '{ by = "route", rate = "7/s" }',
+    ]
+    other = READ.replace("limit = []", f"limit = [{', '.join(limits)}]")
+    assert changes((READ, one), (WRITE, WRITE)) == [
+        "changed: read: limits were none, now at most 5/m for each address, 5 at once, before its token is looked at"
+    ]
+    (said,) = changes((READ, other))
+    assert said.endswith(
+        "now at most 5/s for each client, 9 at once; at most 1/h for each org of a token, 1 at once; "
+        "at most 7/s for all callers together, 7 at once"
+    )
+
+
 def test_diff_as_a_command(gateway, tmp_path):
     old = tmp_path / "old.toml"
     old.write_text(file(READ, ROLES))
@@ -165,6 +188,7 @@ def test_diff_as_a_command(gateway, tmp_path):
         ),
         ('require = { acr = ["aal2", "gold"] }', 'note: route "r" asks for acr "gold"'),
         ('mode = "shadow"', 'note: route "r" is in shadow mode'),
+        ("# limit = ", 'warning: route "r" has no limit: one caller may take all of it'),
         ("", f'note: route "r" asks for nothing but a token for {AUDIENCE}'),
     ],
 )
@@ -182,6 +206,8 @@ def test_the_linter_sees(field, said):
         'when = [{ not = { time = { tz = "UTC", last = 2026-11-22 } } }]',
         'when = [{ host = ["api.example"] }]',
         'require = { acr = "aal2" }',
+        "limit = []",
+        'limit = [{ by = "ip", rate = "1/s" }]',
     ],
 )
 def test_the_linter_is_quiet_about(field):
@@ -299,6 +325,49 @@ def test_what_ended_before_the_policy_is_said_in_words(ask, claims, said):
     assert not any("passed        require" in each for each in output)
 
 
+LIMITED = file(
+    route(
+        'require = { scope = ["a:read"] }',
+        "concurrency = 1",
+        'limit = [{ by = "ip", rate = "2/h" }, { by = "subject", rate = "1/h" }]',
+    )
+)
+
+
+def test_a_limit_that_was_used_up_is_named():
+    ground = Ground(LIMITED)
+    for _ in range(3):
+        ground.ask(scope="a:read").over()
+    passed, later, before = (told(LIMITED, line) for line in ground.log.decisions)
+    assert passed[0].endswith("was let through")
+    assert later == [
+        'GET api.example/users/alice was refused with 429: the limit "subject" was used up',
+        '  passed        the request belongs to route "r": GET */users/{uid}',
+        f"  passed        the token is sound and for {AUDIENCE}",
+        "  passed        require.scope: scope a:read",
+        '                limit "ip": at most 2/h for each address, 2 at once, before its token is looked at',
+        '  FAILED        limit "subject": at most 1/h for each subject, 1 at once',
+    ]
+    assert before == [
+        'GET api.example/users/alice was refused with 429: the limit "ip" was used up',
+        '  passed        the request belongs to route "r": GET */users/{uid}',
+        '  FAILED        the limit "ip" was used up',
+        "  not looked at require.scope: scope a:read",
+        '  FAILED        limit "ip": at most 2/h for each address, 2 at once, before its token is looked at',
+        '                limit "subject": at most 1/h for each subject, 1 at once',
+    ]
+
+
+def test_a_route_that_was_full_is_said():
+    ground = Ground(LIMITED)
+    kept = ground.ask(scope="a:read")
+    assert ground.ask(scope="a:read").status == 503
+    assert kept.allowed
+    said = told(LIMITED, ground.log.decisions[-1])
+    assert "  passed        require.scope: scope a:read" in said
+    assert said[-1] == "  FAILED        as many requests as the route allows were under way"
+
+
 def test_a_file_that_has_changed_since_is_said():
     ground = Ground(EXPLAINED)
     ground.ask()
@@ -350,6 +419,8 @@ def test_report_begins_with_what_nobody_needs(gateway):
         {"event": "decision", "route": "read", "at": day - 3 * 86_400, "status": 200},
         {"event": "decision", "route": "read", "at": day, "status": 403},
         {"event": "decision", "route": "write", "at": day, "status": 403},
+        {"event": "decision", "route": "own", "at": day, "status": 429, "why": "limit.ip"},
+        {"event": "decision", "route": "own", "at": day, "status": 503, "why": "busy"},
         {"event": "decision", "route": "shadow", "at": day, "status": 200, "shadow": "scope"},
         {"event": "decision", "route": "gone", "at": day, "status": 200},
         {"event": "decision", "route": "both", "at": "soon", "status": 200},
@@ -358,13 +429,15 @@ def test_report_begins_with_what_nobody_needs(gateway):
     log = "\n".join(map(json.dumps, lines)) + "\ntorn"
     assert gateway("report", "--since", "2026-11-22", stdin=log).splitlines() == [
         "both: never used since 2026-11-22; 0 refused",
-        "own: never used since 2026-11-22; 0 refused",
+        "own: never used since 2026-11-22; 2 refused (2 for a limit)",
         "write: never used since 2026-11-22; 1 refused",
         "read: 2 allowed, 1 refused, last used 2026-11-23",
         "shadow: 1 allowed, 1 only because of shadow mode, 0 refused, last used 2026-11-23",
     ]
     rows = json.loads(gateway("report", "--since", "2026-11-22", "--json", "--log", "-", stdin=log))
-    assert rows[0] == {"route": "both", "allowed": 0, "refused": 0, "shadowed": 0, "last": "never"}
+    assert rows[0] == {
+        "route": "both", "allowed": 0, "refused": 0, "limited": 0, "shadowed": 0, "last": "never",
+    }  # fmt: skip
 
 
 def test_a_bad_file_is_refused_by_every_command(gateway):
