@@ -144,7 +144,7 @@ class References:
 
     def _work(self, key: bytes, token: bytes, trying: bool) -> None:  # noqa: FBT001 - handed to a pool
         known, now = self._known.get(key), self._wall()
-        if known is not None and now < known.renew_at:
+        if known is not None and now < min(known.renew_at, known.ends):
             return  # asked for and answered while this one was on its way
         if self._away and not trying:
             return  # begun before it was known that nobody answers: others need not wait for that too
