@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from idp.clients.registration import Registration, Unregistrable, problems, register
+from idp.clients.registration import Registration, Unregistrable, problems, register, registered
 from idp.jose.keys import SigningKey
 from idp.store import client
 from idp.store.digests import digest
+from tests.fixtures.certificates import make
 
 GOOD = Registration(client_id="shop", name="Shop", redirect_uris=("https://shop.example/cb",))
 JWKS = {"keys": [SigningKey.generate("ES256").public_jwk()]}
@@ -83,6 +84,12 @@ def test_refuses_a_client_id_that_cannot_travel(client_id):
         {"logo_uri": "javascript:alert(1)"},
         {"tos_uri": "ftp://shop.example"},
         {"fapi2": True},
+        {"auth_method": "tls_client_auth"},
+        {"auth_method": "tls_client_auth", "tls_subject": ("subject_dn", "orders")},
+        {"auth_method": "tls_client_auth", "tls_subject": ("cn", "orders")},
+        {"tls_subject": ("san_dns", "orders.example")},
+        {"auth_method": "self_signed_tls_client_auth"},
+        {"auth_method": "self_signed_tls_client_auth", "jwks": JWKS},
         {"secret": "short"},
         {"secret": "a" * 64},
         {"secret": "x" * 64, "auth_method": "none"},
@@ -90,6 +97,26 @@ def test_refuses_a_client_id_that_cannot_travel(client_id):
 )
 def test_tells_what_is_wrong(change):
     assert len(wrong(**change)) == 1
+
+
+@pytest.mark.spec("RFC 8705 section 2.1.2", "RFC 8705 section 2.2.2")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"auth_method": "tls_client_auth", "tls_subject": ("subject_dn", "CN=orders,O=Example,C=FR")},
+        {"auth_method": "self_signed_tls_client_auth", "jwks": make().jwks},
+        {"auth_method": "tls_client_auth", "tls_subject": ("san_ip", "192.0.2.7"), "fapi2": True},
+        {"dpop_bound": True, "certificate_bound": True},
+    ],
+)
+def test_a_client_may_be_known_by_its_certificate(db, clock, change):
+    wanted = dataclasses.replace(GOOD, **change)
+    with db.write() as tx:
+        register(tx, wanted, clock())
+        row = client.find(tx, "shop")
+    kept = registered(row)
+    assert kept == dataclasses.replace(wanted, secret=None)
+    assert problems(kept) == ()
 
 
 def test_tells_everything_at_once():

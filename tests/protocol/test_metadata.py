@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from idp.protocol import errors, metadata
@@ -68,3 +70,19 @@ def test_every_refusal_has_a_registered_name_and_keeps_its_reason_private() -> N
         assert refusal.status >= 400
         assert str(refusal) == "told"
         assert str(kind()) == kind.error
+
+
+@pytest.mark.spec("RFC 9449 section 5.1")
+def test_the_algorithms_of_proofs_are_told() -> None:
+    facts = dataclasses.replace(FACTS, dpop_algs=("ES256",))
+    assert metadata.oauth(facts)["dpop_signing_alg_values_supported"] == ["ES256"]
+
+
+@pytest.mark.spec("RFC 8705 section 5")
+def test_the_other_addresses_are_told_where_there_are_any() -> None:
+    told = metadata.oauth(dataclasses.replace(FACTS, certificates=True, mtls_base="https://mtls.example"))
+    assert told["tls_client_certificate_bound_access_tokens"] is True
+    assert told["mtls_endpoint_aliases"]["token_endpoint"] == "https://mtls.example/token"
+    assert not {"mtls_endpoint_aliases", "tls_client_certificate_bound_access_tokens"} & metadata.oauth(FACTS).keys()
+    few = dataclasses.replace(FACTS, paths={"token": "/token"}, mtls_base="https://mtls.example")
+    assert metadata.oauth(few)["mtls_endpoint_aliases"] == {"token_endpoint": "https://mtls.example/token"}

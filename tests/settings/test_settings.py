@@ -300,3 +300,40 @@ def test_every_setting_says_what_it_does():
 @pytest.mark.parametrize("value", ["10s", "10m", "12h", "7d", "0s", "0.5s"])
 def test_a_duration_is_shown_as_it_is_written(value):
     assert durations.show(durations.parse(value)) == value
+
+
+@pytest.mark.attack("TK35")
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"client_certificate_header": "Client-Cert"}, "client_certificate_header"),
+        ({"client_certificate_header": "ClientCert"}, "client_certificate_header"),
+        ({"mtls_base_url": "https://mtls.id.example"}, "mtls_base_url"),
+        ({"client_ca_file": "clients.pem"}, "client_ca_file"),
+        (
+            {"client_certificate_header": "ClientCert", "trusted_proxies": "10.0.0.0/8", "client_ca_file": "x"},
+            "client_ca_file",
+        ),
+        (
+            {"client_certificate_header": "ClientCert", "trusted_proxies": "10.0.0.0/8", "mtls_base_url": "x"},
+            "mtls_base_url",
+        ),
+    ],
+)
+def test_certificates_of_clients_come_from_a_front_that_is_named(tmp_path, given, field):
+    (tmp_path / "clients.pem").write_text("certificates")
+    assert [line.partition(":")[0] for line in problems(**given)] == [field]
+
+
+@pytest.mark.attack("TK35")
+def test_where_tls_ends_here_nobody_else_may_bring_a_certificate(tmp_path):
+    (tmp_path / "tls.pem").write_text("chain and key")
+    tls = {"front": "tls", "tls_certificate": "tls.pem", "tls_key": "tls.pem", "trusted_proxies": "10.0.0.0/8"}
+    assert "a front that ends TLS" in problems(client_certificate_header="ClientCert", **tls)[0]
+
+
+def test_a_front_that_is_named_may_bring_certificates():
+    settings = Settings.load(
+        client_certificate_header="ClientCert", trusted_proxies="10.0.0.0/8", mtls_base_url="https://mtls.id.example"
+    )
+    assert settings.mtls_base_url == "https://mtls.id.example"
