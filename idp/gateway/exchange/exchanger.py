@@ -22,6 +22,13 @@ _QUIET: Final = 1.0  # when nobody answers, one asks each second and the others 
 _BUSY: Final = Failed(kind="away", reason="too many exchanges are under way", retry_after=1)
 
 
+Took = Callable[[float, str, str], None]  # told of each question: seconds, route, outcome
+
+
+def untold(_seconds: float, _route: str, _outcome: str) -> None:
+    """Tell nobody."""
+
+
 class Asks(Protocol):
     """Whoever makes one exchange; see `client`."""
 
@@ -51,9 +58,10 @@ class Exchanger:
         wall: Callable[[], float],
         monotonic: Callable[[], float],
         revoked: Revoked | None = None,
+        took: Took = untold,
     ) -> None:
         self.cache = Cache()
-        self.took: Callable[[float, str, str], None] | None = None  # told of each question: seconds, route, outcome
+        self._took = took
         self._issuer = issuer
         self._asks = asks
         self._log = log
@@ -115,8 +123,7 @@ class Exchanger:
             return away  # begun before it was known that nobody answers: others need not wait for that too
         began = self._monotonic()
         outcome = self._asks.exchange(job.inbound, job.wanted)
-        if self.took is not None:
-            self.took(self._monotonic() - began, job.route, outcome.kind if isinstance(outcome, Failed) else "issued")
+        self._took(self._monotonic() - began, job.route, outcome.kind if isinstance(outcome, Failed) else "issued")
         self._remember(job, outcome)
         return outcome
 

@@ -10,7 +10,7 @@ from idp.gateway.config import ClientConfig, IssuerConfig
 from idp.gateway.discovery import Discovery
 from idp.gateway.exchange.believe import Believer
 from idp.gateway.exchange.client import TokenEndpoint
-from idp.gateway.exchange.exchanger import Exchanger
+from idp.gateway.exchange.exchanger import Exchanger, Took, untold
 from idp.gateway.fetch import Fetch
 from idp.gateway.jwks import KeySource
 from idp.gateway.log import Log
@@ -29,6 +29,7 @@ def exchanger(
     fetch: Fetch,
     wall: Callable[[], float],
     monotonic: Callable[[], float],
+    took: Took = untold,
 ) -> Exchanger:
     """Make it; nothing is asked and nothing runs until a request needs it."""
     discovery = Discovery(config.issuer, fetch)
@@ -48,6 +49,7 @@ def exchanger(
         wall=wall,
         monotonic=monotonic,
         revoked=None if feed is None else feed.revoked,
+        took=took,
     )
     if feed is not None:
         feed.listeners += (made.sweep,)

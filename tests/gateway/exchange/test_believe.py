@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 
 import pytest
 
@@ -82,18 +83,22 @@ def test_a_token_of_another_key_is_not_used(ground):
     assert ground.log.named("exchange.alarm") == []
 
 
-def test_keys_that_came_into_use_a_moment_ago_are_fetched(ground):
+def test_keys_that_came_into_use_a_moment_ago_are_fetched(ground, monkeypatch):
     fresh = SigningKey.generate("ES256")
     ground.provider.key = fresh
     keys = json.dumps({"keys": [key.public_jwk() for key in (a_key(), fresh)]}).encode()
     ground.fetch.answers[f"{ISSUER}/jwks"] = keys
     source = ground.gate.sources["main"]
     ground.clock.advance(60)
-    source.start()
-    try:
-        sent(ground.ask())
-    finally:
-        source.stop()
+
+    def ask():
+        asked: Future[None] = Future()
+        source.refresh()
+        asked.set_result(None)
+        return asked
+
+    monkeypatch.setattr(source, "ask", ask)
+    sent(ground.ask())
 
 
 def test_without_keys_nothing_is_believed(ground):

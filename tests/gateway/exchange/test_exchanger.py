@@ -1,0 +1,83 @@
+"""What runs in other threads may find that the world has moved on."""
+
+from __future__ import annotations
+
+import pytest
+
+from idp.gateway.exchange.believe import Inbound
+from idp.gateway.exchange.exchanger import Exchanger, Job
+from idp.gateway.exchange.model import Exchange
+from idp.gateway.exchange.outcome import Failed, Issued
+from idp.gateway.revocation.marks import marks_of
+from tests.gateway.exchanging import NOW, STOCK
+from tests.gateway.fakes import Clock, Log
+
+ISSUED = Issued(token=b"token", ends=NOW + 60, marks=marks_of({"jti": "one"}))
+JOB = Job(
+    key=b"key",
+    route="stock",
+    wanted=Exchange(audience=STOCK),
+    inbound=Inbound(token=b"secret", subject="alice", scopes=frozenset(), ends=NOW + 600),
+)
+
+
+class Endpoint:
+    def __init__(self) -> None:
+        self.asked = 0
+        self.outcome: Issued | Failed = ISSUED
+
+    def exchange(self, _inbound, _wanted):
+        self.asked += 1
+        return self.outcome
+
+
+@pytest.fixture
+def endpoint():
+    return Endpoint()
+
+
+@pytest.fixture
+def took():
+    return []
+
+
+@pytest.fixture
+def exchanger(endpoint, took):
+    made = Exchanger(
+        "main", endpoint, log=Log(), wall=Clock(NOW), monotonic=Clock(), took=lambda *facts: took.append(facts)
+    )
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("outcome", [ISSUED, Failed(kind="refused", reason="x")])
+def test_what_was_answered_meanwhile_is_not_asked_again(exchanger, endpoint, outcome):
+    endpoint.outcome = outcome
+    assert exchanger._work(JOB, False, False) is outcome
+    assert exchanger._work(JOB, False, False) is outcome
+    assert endpoint.asked == 1
+
+
+def test_what_was_begun_before_nobody_answered_is_not_asked_then(exchanger, endpoint):
+    exchanger._away = Failed(kind="away", reason="x", silent=True)
+    assert exchanger._work(JOB, False, False) is exchanger._away
+    assert endpoint.asked == 0
+
+
+def test_each_question_is_told_with_its_outcome(exchanger, endpoint, took):
+    exchanger.start()
+    exchanger.ask(JOB).result(5)
+    endpoint.outcome = Failed(kind="away", reason="x")
+    exchanger._work(JOB, True, False)
+    assert [(route, outcome) for _, route, outcome in took] == [("stock", "issued"), ("stock", "away")]
+
+
+def test_nobody_hears_of_revocations_without_a_feed(exchanger):
+    exchanger.ask(JOB).result(5)
+    exchanger.sweep()
+    assert len(exchanger.cache) == 1
+
+
+def test_nothing_secret_is_printed():
+    assert "secret" not in repr(JOB)
+    assert "alice" not in repr(JOB)
