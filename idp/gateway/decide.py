@@ -20,6 +20,8 @@ from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
 from idp.gateway.limits.works import LimitWorks
 from idp.gateway.log import Log
+from idp.gateway.metrics import Registry
+from idp.gateway.observed import Observed, watch
 from idp.gateway.path import BadTarget, canonical, split_target
 from idp.gateway.policy.facts import Facts
 from idp.gateway.record import line
@@ -53,6 +55,9 @@ class Gate:
     ) -> None:
         self._log = log
         self._wall = wall
+        self.metrics = Registry()
+        self.observed = Observed(self.metrics)
+        self.loaded_at = wall()
         self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
         self.limits = LimitWorks(config.limits, log=log, monotonic=monotonic)
         self.replay = ReplayWorks(config.dpop, config.limits, log=log)
@@ -61,6 +66,7 @@ class Gate:
         self._prefix = os.urandom(4).hex()
         self._count = itertools.count(1)
         self._started_in: int | None = None
+        watch(self, self.metrics)
 
     def start(self) -> None:
         """Begin to fetch and to listen. Threads do not survive a fork, so a forked worker starts its own."""
@@ -97,11 +103,14 @@ class Gate:
         if self._started_in == os.getpid():
             after.start(before)
         self._issuers, self.rules = after, rules
+        self.loaded_at = self._wall()
         before.stop(after)
 
     def _ruled(self, config: Config, issuers: Issuers) -> Rules:
         for work in self._works:
             work.adopt(config)
+        for exchanger in issuers.exchangers.values():
+            exchanger.took = self.observed.exchanged
         return Rules(config, issuers.verifiers, self._works)
 
     def rule_for(self, route: Route) -> Rule:
@@ -274,7 +283,9 @@ class Gate:
         if decision.holds and not decision.allowed:
             decision.over()
         decision.id = decision.id or self._id()
-        self._log.record(line, self._wall(), request, decision, time.perf_counter() - decision.began)
+        now = self._wall()
+        self.observed.decided(now, request, decision)
+        self._log.record(line, now, request, decision, time.perf_counter() - decision.began)
         return decision
 
 

@@ -43,6 +43,7 @@ class KeySource:
     ) -> None:
         self.snapshot: Snapshot | None = None  # read by everybody, written by the one who fetches
         self.failing = False
+        self.fetches = {"good": 0, "bad": 0}  # for metrics
         self._config = config
         self._fetch = fetch or fetcher(config.jwks.ca_file)
         self._log = log
@@ -106,11 +107,13 @@ class KeySource:
             return self._failed()
         self._failures = 0
         self.failing = False
+        self.fetches["good"] += 1
         return True
 
     def _failed(self) -> bool:
         self._failures += 1
         self.failing = True
+        self.fetches["bad"] += 1
         self._uri = self._config.jwks.uri  # the address itself may be what has changed
         return False
 

@@ -101,14 +101,17 @@ class Histogram:
 class Gauge:
     """Something that is looked up when it is asked for."""
 
-    kind = "gauge"
-
-    def __init__(self, text: str, labels: Labels, read: Callable[[], Reading]) -> None:
-        self.text, self.labels = text, labels
+    def __init__(self, text: str, labels: Labels, read: Callable[[], Reading], *, kind: str) -> None:
+        self.text, self.labels, self.kind = text, labels, kind
         self._read = read
 
+    def now(self) -> Gauge:
+        """Read it once, for whoever writes it down later."""
+        found = tuple(self._read())
+        return Gauge(self.text, self.labels, lambda: found, kind=self.kind)
+
     def samples(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
-        """Read it now."""
+        """Give what it says now."""
         for values, value in self._read():
             yield "", dict(zip(self.labels, values, strict=True)), value
 
@@ -128,20 +131,34 @@ class Registry:
         """Give a histogram; its name ends with _seconds."""
         return self._made(name, Histogram(text, labels, bounds))
 
-    def gauge(self, name: str, text: str, *labels: str, read: Callable[[], Reading]) -> None:
-        """Read a gauge this way from now on. Without labels: `read=lambda: [((), 1.0)]`."""
-        self._families[name] = Gauge(text, labels, read)
+    def gauge(self, name: str, text: str, *labels: str, read: Callable[[], Reading], kind: str = "gauge") -> None:
+        """Read a gauge this way from now on. Without labels: `read=lambda: [((), 1.0)]`.
 
-    def render(self) -> bytes:
-        """Write everything; what cannot be read is left out and counted, so that the rest is still seen."""
-        written: list[str] = []
+        It is read where `look` is called, on the event loop; a sum that somebody else keeps is of the kind "counter".
+        """
+        self._families[name] = Gauge(text, labels, read, kind=kind)
+
+    def look(self) -> Callable[[], bytes]:
+        """Read every gauge now, and give what writes everything down: that may be done in another thread.
+
+        What cannot be read is left out and counted, so that the rest is still seen.
+        """
+        found: list[tuple[str, Family]] = []
         for name, family in list(self._families.items()):
             try:
-                written += _written(name, family)
+                found.append((name, family.now() if isinstance(family, Gauge) else family))
             except Exception:  # noqa: BLE001 - one broken gauge must not hide the others
                 self._unread.inc(name)
-        written += _written("gatehouse_metrics_unread_total", self._unread)
-        return ("\n".join(written) + "\n").encode()
+        found.append(("gatehouse_metrics_unread_total", self._unread))
+
+        def write() -> bytes:
+            return "".join(f"{line}\n" for name, family in found for line in _written(name, family)).encode()
+
+        return write
+
+    def render(self) -> bytes:
+        """Read and write everything."""
+        return self.look()()
 
     def _made(self, name: str, family: F) -> F:
         return cast("F", self._families.setdefault(name, cast("Family", family)))

@@ -116,3 +116,11 @@ def test_no_label_can_break_out_of_its_quotes():
     odd = 'a"} 1\n\\'
     registry.counter("gatehouse_things_total", "Things", "kind").inc(odd)
     assert read(registry)["gatehouse_things_total", frozenset({("kind", odd)})] == 1
+
+
+def test_gauges_are_read_where_they_are_looked_at_and_written_elsewhere():
+    registry, values = Registry(), [1.0]
+    registry.gauge("gatehouse_seen", "Seen", read=lambda: [((), values[0])], kind="counter")
+    write = registry.look()
+    values[0] = 2.0
+    assert write().startswith(b"# HELP gatehouse_seen Seen\n# TYPE gatehouse_seen counter\ngatehouse_seen 1\n")
