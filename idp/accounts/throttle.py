@@ -65,6 +65,7 @@ class Try:
     refusal: Refusal | None = None
     reset: tuple[str, ...] = ()  # counters of consecutive failures, forgotten by a success
     returned: tuple[str, ...] = ()  # counters of a window, given back by a success
+    blocked_until: datetime | None = None  # the wait that this try began
     alarm: bool = False  # the first try beyond the global limit in this window
 
 
@@ -104,7 +105,7 @@ class Throttle:
     def unevaluated(self, tx: Session, taken: Try) -> None:
         """Give back a try whose password was never looked at."""
         for key in (*taken.returned, *taken.reset):
-            counter.give_back(tx, key)
+            counter.give_back(tx, key, taken.blocked_until)
 
     def may_begin(self, tx: Session, address: str, now: datetime) -> bool:
         """Count a sign-in that begins, which leaves a row behind. An address that is nobody's own counts none."""
@@ -128,9 +129,10 @@ class Throttle:
         number = counter.attempt(tx, own, now, ceiling=self.limits.ceiling)
         if number is None:
             return Try(refusal=Refusal.ACCOUNT, returned=tuple(taken))
-        if number >= self.limits.free_tries:
-            counter.block(tx, own, now + self._wait(number))
-        return Try(reset=(own,), returned=tuple(taken))
+        until = now + self._wait(number) if number >= self.limits.free_tries else None
+        if until is not None:
+            counter.block(tx, own, until)
+        return Try(reset=(own,), returned=tuple(taken), blocked_until=until)
 
     def _windows(self, address: str) -> list[tuple[Refusal, str, int]]:
         everywhere = (Refusal.EVERYWHERE, _key("everywhere"), self.limits.everywhere_tries)

@@ -93,7 +93,7 @@ def restore(file: Path, config: Path | None, *, force: bool, as_json: bool) -> N
     with opened(settings) as database:
         sealer = load_master_key(settings.master_key_file)
         with bar("Restore", quiet=as_json) as progress:
-            done = restores.restore(database, file, sealer, moment(), force=force, actor=actor(), progress=progress)
+            done = restores.restore(database, file, sealer, moment, force=force, actor=actor(), progress=progress)
         # The withdrawn keys have successors before anybody asks for a token.
         Keyring(database, sealer, settings).ensure(moment())
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -66,7 +67,15 @@ def restore(path: Path, *, issuer: str, now: float, max_stale: float) -> Saved |
 
 
 def names_of(document: bytes) -> dict[str, bytes]:
-    """Index the keys of a set by kid, as written: what a later set is compared with."""
+    """Index the keys of a set by kid, as written: what a later set is compared with.
+
+    A key without a name, or with that of another, goes by what it is, so that none hides behind another.
+    """
     listed = loads(document).get("keys")
-    keys = [jwk for jwk in listed if isinstance(jwk, dict)] if isinstance(listed, list) else []
-    return {str(jwk.get("kid")): json.dumps(jwk, sort_keys=True).encode() for jwk in keys}
+    found: dict[str, bytes] = {}
+    for jwk in listed if isinstance(listed, list) else []:
+        if isinstance(jwk, dict):
+            kid, written = jwk.get("kid"), json.dumps(jwk, sort_keys=True).encode()
+            named = isinstance(kid, str) and kid not in found
+            found[str(kid) if named else hashlib.sha256(written).hexdigest()] = written
+    return found

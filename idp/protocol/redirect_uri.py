@@ -45,6 +45,9 @@ def problem(uri: str, *, native: bool) -> str | None:
         return "redirect URI must be absolute"
     if "#" in uri:
         return "redirect URI must not have a fragment"
+    if rest.startswith("//") and rest[2:3] in {"", "/", "?"}:
+        # Every URL library writes an empty host in a way of its own, so the app would be called by another address.
+        return "redirect URI must not have an empty host: write com.example.app:/callback"
     if scheme not in {"https", "http"}:
         return _private_scheme_problem(scheme, native=native)
     return _web_problem(uri, scheme)

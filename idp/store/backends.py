@@ -10,6 +10,8 @@ from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from idp.store.patience import Impatient
+
 WRITES = "idp_writes"
 WAIT_SECONDS = 3
 POOL = 10
@@ -68,7 +70,12 @@ def options(url: URL) -> dict[str, Any]:
     chosen: dict[str, Any] = {"pool_size": POOL, "max_overflow": POOL_OVERFLOW, "pool_timeout": WAIT_SECONDS}
     if url.get_backend_name() == "sqlite":
         return chosen | {"connect_args": {"timeout": WAIT_SECONDS, "check_same_thread": False}}
-    arguments = {"connect_timeout": WAIT_SECONDS, "application_name": "idp", "options": POSTGRESQL_OPTIONS}
+    arguments = {
+        "connect_timeout": WAIT_SECONDS,
+        "tcp_user_timeout": WAIT_SECONDS * 1000,
+        "application_name": "idp",
+        "options": POSTGRESQL_OPTIONS,
+    }
     return chosen | {"connect_args": arguments, "pool_recycle": 1800}
 
 
@@ -78,6 +85,7 @@ def prepare(engine: Engine) -> None:
         _once(engine, "connect", _connect_sqlite)
         _once(engine, "begin", _begin_sqlite)
         return
+    _once(engine, "do_connect", _impatient)
     _once(engine, "connect", _connect_postgresql)
 
 
@@ -96,6 +104,10 @@ def _connect_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
 def _begin_sqlite(connection: Connection) -> None:
     if connection.get_execution_options().get(WRITES):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _impatient(_dialect: Any, _entry: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Impatient:
+    return Impatient.connect(*positional, **named)
 
 
 def _connect_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

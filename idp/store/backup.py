@@ -16,6 +16,7 @@ from sqlalchemy import text
 from idp.store import backends, copying, migrate
 from idp.store.copying import Progress, silent
 from idp.store.database import Database
+from idp.store.patience import unhurried
 
 FORMAT = "1"
 FORMAT_KEY = "backup_format"
@@ -85,7 +86,7 @@ def _copy_rows(db: Database, part: Path, progress: Progress) -> None:
     try:
         migrate.upgrade(into.engine)
         snapshot = db.engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with snapshot.connect() as source, source.begin(), into.engine.begin() as target:
+        with snapshot.connect() as source, unhurried(source), source.begin(), into.engine.begin() as target:
             for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
                 source.execute(text(f"SET LOCAL {limit} = 0"))
             copying.copy(source, target, progress=progress)

@@ -64,9 +64,14 @@ def attempt(tx: Session, key: str, now: dt.datetime, *, ceiling: int) -> int | N
     return tx.scalar(changed.returning(Counter.failures))
 
 
-def give_back(tx: Session, key: str) -> None:
-    """Give a try back that was taken and turned out not to be a failure."""
-    tx.execute(update(Counter).where(Counter.key == key, Counter.failures > 0).values(failures=Counter.failures - 1))
+def give_back(tx: Session, key: str, blocked_until: dt.datetime | None = None) -> None:
+    """Give a try back that was taken and turned out not to be a failure, and end the wait that it began."""
+    begun = and_(Counter.blocked_until.is_not(None), Counter.blocked_until == blocked_until)
+    tx.execute(
+        update(Counter)
+        .where(Counter.key == key, Counter.failures > 0)
+        .values(failures=Counter.failures - 1, blocked_until=case((begun, None), else_=Counter.blocked_until))
+    )
 
 
 def fail(tx: Session, key: str, now: dt.datetime) -> int:

@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from idp.store import backends
+from idp.store.patience import unhurried
 from idp.store.tables import metadata
 from idp.store.types import PlainText, UtcDateTime
 
@@ -107,7 +108,7 @@ def alone(engine: Engine) -> Iterator[Connection]:
             with _rebuilding(connection):
                 yield connection
             return
-        with connection.begin():
+        with unhurried(connection), connection.begin():
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_WAIT_SECONDS * 1000}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")

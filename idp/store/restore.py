@@ -10,7 +10,7 @@ import datetime as dt
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def restore(
     db: Database,
     file: Path,
     sealer: Sealer,
-    now: dt.datetime,
+    clock: Callable[[], dt.datetime],
     *,
     force: bool = False,
     actor: str | None = None,
@@ -82,6 +82,8 @@ def restore(
         before = _replaced(target, force=force)
         migrate.rebuild(target)
         rows = copying.copy(source, target, without=LEFT_BEHIND, progress=progress)
+        # Only now: what was done elsewhere while this copied must not count after it.
+        now = clock()
         with Session(target, join_transaction_mode="rollback_only") as tx:
             epoch = max(before.epoch, meta.epoch(tx)) + 1
             _void(tx, now, epoch)

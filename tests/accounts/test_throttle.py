@@ -203,6 +203,19 @@ def test_a_try_that_was_cut_short_is_given_back(door: Any, monkeypatch: pytest.M
     assert door.opens()
 
 
+@pytest.mark.attack("LG10")
+def test_a_try_that_was_cut_short_takes_the_wait_it_began_with_it(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object) -> None:
+        raise HashingBusy("too many sign-ins at once")
+
+    door.miss(4)
+    with monkeypatch.context() as patched:
+        patched.setattr(Passwords, "verify", busy)
+        with pytest.raises(HashingBusy):
+            door.knock("ada", "wrong")
+    assert door.opens()
+
+
 def test_every_try_leaves_one_audit_row_without_what_was_typed(door: Any, db: Database) -> None:
     door.miss(1, "hunter2hunter2")
     door.miss(1, "ada")

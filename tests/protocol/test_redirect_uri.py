@@ -100,6 +100,7 @@ def test_good_uris_may_be_registered(*, uri: str, native: bool) -> None:
         "https://app.example/%0d%0a", "https://app.example/%5cevil", "https://app.example/cb#frag", "https://app.example/cb#",
         "https://*.example/cb", "https://app.example/c b", 'https://app.example/"', "/cb", "cb", "", ":", "https:",
         "HTTPS://app.example/cb", "https://app.example/" + "a" * 2048, "https://äpp.example/cb", "app:/cb",
+        "com.example.app:///cb", "com.example.app://", "com.example.app://?a=b",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("native", [True, False])

@@ -101,7 +101,7 @@ def empty(empty_url):
 
 def test_a_backup_of_either_kind_comes_back_in_either_kind(db, lived_in, empty, sealer, tmp_path):
     made = backup(db, tmp_path / "backup", NOW)
-    done = restore(empty, made.file, sealer, NOW + LATER)
+    done = restore(empty, made.file, sealer, lambda: NOW + LATER)
     assert (done.made_from, done.epoch, done.rows["account"]) == (db.dialect, 1, 1)
     assert migrate.check(empty.engine) == []
     with db.read() as before, empty.read() as after:
@@ -117,7 +117,7 @@ def test_a_backup_of_either_kind_comes_back_in_either_kind(db, lived_in, empty, 
 @pytest.mark.attack("ST4")
 def test_nothing_used_or_revoked_revives(db, lived_in, empty, sealer, tmp_path):
     restored_at = NOW + LATER
-    restore(empty, backup(db, tmp_path / "backup", NOW).file, sealer, restored_at)
+    restore(empty, backup(db, tmp_path / "backup", NOW).file, sealer, lambda: restored_at)
     claims = {
         "jti": "j",
         "iat": int(NOW.timestamp()),
@@ -146,8 +146,8 @@ def test_each_restore_begins_a_new_epoch_and_says_so_in_the_audit(db, lived_in, 
     made = backup(db, tmp_path / "backup", now)
     with db.read() as tx:
         head = audit.head(tx)
-    assert restore(db, made.file, sealer, now, force=True, actor="cli:root").epoch == 1
-    assert restore(db, made.file, sealer, now, force=True).epoch == 2
+    assert restore(db, made.file, sealer, lambda: now, force=True, actor="cli:root").epoch == 1
+    assert restore(db, made.file, sealer, lambda: now, force=True).epoch == 2
     with db.read() as tx:
         (told,) = [row for row in audit.recent(tx, 10) if row.event == "database.restored"]
         assert told.detail == {
@@ -162,11 +162,11 @@ def test_a_database_that_holds_something_is_not_replaced_unasked(db, lived_in, s
     with db.write() as tx:
         account.create(tx, username="later", now=now)
     with pytest.raises(BackupRefused, match="--force"):
-        restore(db, made.file, sealer, now)
+        restore(db, made.file, sealer, lambda: now)
     with db.read() as tx:
         assert account.find_by_login(tx, "later") is not None
         assert grant.find(tx, lived_in.id) is not None
-    restore(db, made.file, sealer, now, force=True)
+    restore(db, made.file, sealer, lambda: now, force=True)
     with db.read() as tx:
         assert account.find_by_login(tx, "later") is None
 
@@ -179,7 +179,7 @@ def test_a_restore_that_fails_leaves_everything_as_it_was(db, lived_in, sealer, 
 
     monkeypatch.setattr("idp.store.restore._void", fail)
     with pytest.raises(ZeroDivisionError):
-        restore(db, made.file, sealer, NOW, force=True)
+        restore(db, made.file, sealer, lambda: NOW, force=True)
     assert migrate.check(db.engine) == []
     with db.read() as tx:
         assert grant.find(tx, lived_in.id).live(NOW)
@@ -231,7 +231,7 @@ def test_a_backup_under_another_master_key_is_refused(db, lived_in, empty, tmp_p
     made = backup(db, tmp_path / "backup", now)
     create_master_key(tmp_path / "other.key")
     with pytest.raises(BackupRefused, match="master key"):
-        restore(empty, made.file, load_master_key(tmp_path / "other.key"), now)
+        restore(empty, made.file, load_master_key(tmp_path / "other.key"), lambda: now)
 
 
 def _damage(file):
@@ -279,7 +279,7 @@ def test_what_is_no_sound_backup_is_refused_and_changes_nothing(sqlite_url, seal
     file = backup(database, tmp_path / "backup", now).file
     change(file)
     with pytest.raises(BackupRefused):
-        restore(database, file, sealer, now, force=True)
+        restore(database, file, sealer, lambda: now, force=True)
     with database.read() as tx:
         assert account.find_by_login(tx, "alice") is not None
     database.close()
@@ -291,7 +291,7 @@ def test_a_backup_of_older_tables_is_brought_up_to_date(sqlite_url, sealer, tmp_
     old = Database.open(f"sqlite:///{file}")
     migrate.downgrade(old.engine, "0001")
     old.close()
-    restore(database, file, sealer, now, force=True)
+    restore(database, file, sealer, lambda: now, force=True)
     assert migrate.check(database.engine) == []
     database.close()
 
@@ -304,3 +304,17 @@ def test_an_outdated_database_is_not_backed_up(db, tmp_path, now):
 
 def test_no_key_opens_what_it_did_not_seal():
     assert not Sealer({"00" * 8: bytes(32)}, "00" * 8).knows(b"")
+
+
+def test_what_happens_while_a_restore_copies_does_not_count_after_it(db, lived_in, sealer, tmp_path, now):
+    file = backup(db, tmp_path / "backup", now).file
+    moments = iter([now + LATER])
+    copied = []
+
+    def clock():
+        assert copied, "the moment is taken when everything has been copied"
+        return next(moments)
+
+    restore(db, file, sealer, clock, force=True, progress=lambda table, *_: copied.append(table))
+    with db.read() as tx:
+        assert account.find(tx, lived_in.account_id).not_before == (now + LATER).replace(microsecond=0)

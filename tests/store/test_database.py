@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import exc, text
 
 from idp.protocol.errors import InvalidGrant, TemporarilyUnavailable
-from idp.store import account, backends, meta
+from idp.store import account, backends, meta, patience
 from idp.store.database import Database, StoreUnavailable
 from idp.store.types import Unstorable
 
@@ -159,3 +162,33 @@ def _put_then_raise(db, error):
     with db.write() as tx:
         meta.put(tx, "k", "v")
         raise error
+
+
+@pytest.mark.parametrize("work", ["read", "write"])
+def test_a_database_that_hangs_is_unavailable_within_seconds(postgres_url, work):
+    database = Database.open(postgres_url)
+    with database.engine.connect() as connection:
+        backend = connection.scalar(text("SELECT pg_backend_pid()"))
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable), getattr(database, work)() as tx:
+            tx.scalar(text("SELECT 1"))
+        assert time.monotonic() - began < patience.SECONDS + 3
+        # What it hung on is gone; the next caller gets a connection of its own.
+        database.ping()
+    finally:
+        os.kill(backend, signal.SIGCONT)
+        database.close()
+
+
+def test_long_work_may_take_its_time(postgres_url, monkeypatch):
+    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    monkeypatch.setattr(patience.Impatient, "patience", 0.2)
+    database = Database.open(postgres_url)
+    with database.engine.connect() as connection:
+        with patience.unhurried(connection):
+            connection.execute(text("SELECT pg_sleep(0.5)"))
+        with pytest.raises(exc.OperationalError):
+            connection.execute(text("SELECT pg_sleep(0.5)"))
+    database.close()
