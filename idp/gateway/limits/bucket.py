@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from idp.gateway.limits.model import SECOND, Meter
 
@@ -13,21 +12,19 @@ Key = tuple[str, str]  # the limit, and for whom
 _KEPT: Final = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One bucket that a request takes from."""
+class Ask(NamedTuple):
+    """One bucket that a request takes from. A tuple: each request makes them, at half the cost of a dataclass."""
 
     meter: Meter
     key: Key
     stranger: bool = False  # the key was not verified: it may be anybody's invention
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class Taken(NamedTuple):
     """Whether the request passes, and how full its buckets are now, in the order they were asked."""
 
     passed: bool
-    levels: tuple[int, ...]
+    levels: Sequence[int]
 
 
 class Buckets:
@@ -76,26 +73,25 @@ class Local:
         """Take from all or from none."""
         with self._turn:
             now = self._clock()
-            levels = [self._of(ask).level(ask.key, ask.meter, now) for ask in asked]
-            for ask, level in zip(asked, levels, strict=True):
-                if level + ask.meter.cost > ask.meter.capacity:
-                    return Taken(passed=False, levels=tuple(levels))
-            for number, ask in enumerate(asked):
-                levels[number] += ask.meter.cost
-                self._of(ask).put(ask.key, levels[number], now)
-            return Taken(passed=True, levels=tuple(levels))
+            levels, passed = [], True
+            for meter, key, stranger in asked:
+                level = (self._strangers if stranger else self._callers).level(key, meter, now)
+                levels.append(level)
+                passed = passed and level + meter.cost <= meter.capacity
+            if passed:
+                for number, (meter, key, stranger) in enumerate(asked):
+                    levels[number] += meter.cost
+                    (self._strangers if stranger else self._callers).put(key, levels[number], now)
+            return Taken(passed, levels)
 
     def note(self, asked: Sequence[Ask]) -> None:
         """Count what was let through elsewhere, as far as there is room."""
         with self._turn:
             now = self._clock()
-            for ask in asked:
-                buckets = self._of(ask)
-                level = buckets.level(ask.key, ask.meter, now) + ask.meter.cost
-                buckets.put(ask.key, min(level, ask.meter.capacity), now)
-
-    def _of(self, ask: Ask) -> Buckets:
-        return self._strangers if ask.stranger else self._callers
+            for meter, key, stranger in asked:
+                buckets = self._strangers if stranger else self._callers
+                level = buckets.level(key, meter, now) + meter.cost
+                buckets.put(key, min(level, meter.capacity), now)
 
 
 def remaining(meter: Meter, level: int) -> int:

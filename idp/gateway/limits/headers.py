@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from idp.gateway.answers import Headers, Refusal
-from idp.gateway.limits.bucket import refill, remaining, wait
+from idp.gateway.limits.bucket import refill, wait
 from idp.gateway.limits.model import Limit, Meter
 
 LIMIT: Final = "limit."  # how the reason of a refusal begins, for the log
@@ -27,11 +27,12 @@ def policy(limits: Iterable[Limit]) -> bytes:
 
 def told(written: bytes, counts: Sequence[Count]) -> Headers:
     """Write what is left, beside the policy."""
-    left = ", ".join(
-        f'"{limit.name}";r={(here := remaining(meter, level))};t={refill(meter, level) if here else wait(meter, level)}'
-        for limit, meter, level in counts
-    )
-    return (b"ratelimit-policy", written), (b"ratelimit", left.encode("ascii"))
+    left = []
+    for limit, meter, level in counts:
+        here = (meter.capacity - level) // meter.cost  # `remaining`, written out: this is done for every request
+        more = refill(meter, level) if here else wait(meter, level)
+        left.append(f'"{limit.name}";r={here};t={more}')
+    return (b"ratelimit-policy", written), (b"ratelimit", ", ".join(left).encode("ascii"))
 
 
 def too_many(counts: Iterable[Count]) -> Refusal:

@@ -225,5 +225,5 @@ def _read(groups: Sequence[Sequence[Ask]], said: Sequence[int]) -> Iterator[Take
     at = 0
     for asked in groups:
         end = at + 1 + len(asked)
-        yield Taken(passed=said[at] == 1, levels=tuple(said[at + 1 : end]))
+        yield Taken(passed=said[at] == 1, levels=said[at + 1 : end])
         at = end

@@ -49,13 +49,14 @@ class Attempt:
 class Counted:
     """A limit of a route with everything that can be prepared."""
 
-    __slots__ = ("_caller", "_scope", "limit", "meter", "share")
+    __slots__ = ("_caller", "_scope", "_stranger", "limit", "meter", "share")
 
     def __init__(self, limit: Limit, route: Route, replicas: int) -> None:
         self.limit = limit
         self.meter = limit.meter()
         self.share = limit.meter(replicas)
         self._caller = caller(limit.by)
+        self._stranger = limit.before
         # A limit that is changed starts with empty buckets: old levels would be in other units.
         place = limit.name if limit.shared else f"{route.id}\n{limit.name}"
         issuer = "" if limit.before else route.issuer  # two providers may give the same name to two people
@@ -65,11 +66,8 @@ class Counted:
         """Name the bucket of a request."""
         if decision.facts is None:
             raise AssertionError("a rule that was found has facts")
-        return Ask(
-            meter=self.share if alone else self.meter,
-            key=(self._scope, self._caller(decision.facts, decision.caller)),
-            stranger=self.limit.before,
-        )
+        key = (self._scope, self._caller(decision.facts, decision.caller))
+        return Ask(self.share if alone else self.meter, key, self._stranger)
 
 
 class Limits:
@@ -145,10 +143,10 @@ class Limits:
     def _take(self, decision: Decision, attempt: Attempt, counted: Sequence[Counted]) -> bool:
         asked = [each.ask(decision, alone=attempt.alone) for each in counted]
         taken = (self._share if attempt.alone else self._full).take(asked)
-        counts = [(each.limit, ask.meter, level) for each, ask, level in zip(counted, asked, taken.levels, strict=True)]
-        attempt.counts += counts
+        for number, level in enumerate(taken.levels):
+            attempt.counts.append((counted[number].limit, asked[number].meter, level))
         if not taken.passed:
-            decision.no(headers.too_many(counts))
+            decision.no(headers.too_many(attempt.counts[-len(asked) :]))
         return taken.passed
 
     def _tell(self, decision: Decision, attempt: Attempt) -> None:

@@ -144,7 +144,7 @@ def test_what_passed_elsewhere_is_counted_up_to_the_brim():
     local = Local(clock)
     for _ in range(5):
         local.note([ask(meter)])
-    assert local.take([ask(meter)]).levels == (meter.capacity,)
+    assert local.take([ask(meter)]).levels == [meter.capacity]
     clock.now = 3_600 * SECOND
     assert local.take([ask(meter)]).passed
 

@@ -36,7 +36,7 @@ def until(shared: SharedBuckets, *, away: bool) -> None:
 def test_a_burst_passes_and_then_nothing(connected):
     shared = connected()
     assert [take(shared, ask()).passed for _ in range(5)] == [True, True, True, False, False]
-    assert take(shared, ask(key="bob")) == Taken(passed=True, levels=(HOUR.cost,))
+    assert take(shared, ask(key="bob")) == Taken(passed=True, levels=[HOUR.cost])
 
 
 def test_two_gateways_share_one_bucket(connected):
@@ -100,7 +100,7 @@ def test_a_clock_that_goes_back_lets_nothing_run_out(connected, store):
         (name,) = client.keys("*")
         level, at = client.get(name).split()
         client.set(name, f"{level} {int(at) + 10**12}")
-    assert take(shared, ask()) == Taken(passed=True, levels=(2 * HOUR.cost,))
+    assert take(shared, ask()) == Taken(passed=True, levels=[2 * HOUR.cost])
 
 
 def test_many_requests_at_once_are_one_call(connected, store):
@@ -249,7 +249,7 @@ def test_whoever_was_late_makes_others_count_alone_until_there_is_an_answer():
     odd.shared.suspect()
     assert odd.shared.away
     odd.free.set()
-    assert late.result(5) == Taken(passed=True, levels=(0,))
+    assert late.result(5) == Taken(passed=True, levels=[0])
     until(odd.shared, away=False)
     odd.shared.stop()
     assert log.events == [("limits.alone", {"reason": "late"}), ("limits.shared", {})]

@@ -77,7 +77,7 @@ def test_whoever_is_refused_has_made_an_attempt_that_all_gateways_know(elsewhere
 
 def test_a_flood_of_bad_tokens_costs_a_gateway_no_more_than_the_limit(elsewhere):
     there = ground(elsewhere, IP)
-    elsewhere.buckets.take = lambda asked: Taken(passed=True, levels=(0,) * len(asked))  # type: ignore[method-assign]
+    elsewhere.buckets.take = lambda asked: Taken(passed=True, levels=[0] * len(asked))  # type: ignore[method-assign]
     assert there.statuses(8, token=None) == [401] * 6 + [429] * 2
     assert len(elsewhere.questions) == 6
 
