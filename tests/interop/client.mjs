@@ -5,6 +5,7 @@ import { importJWK } from 'jose'
 import { text } from 'node:stream/consumers'
 
 const given = JSON.parse(await text(process.stdin))
+let proved // the key of an app that proves one (RFC 9449), as the library wants it
 const METHODS = {
   client_secret_post: async () => oidc.ClientSecretPost(given.client_secret),
   client_secret_basic: async () => oidc.ClientSecretBasic(given.client_secret),
@@ -104,6 +105,7 @@ async function visit(config, browser, wishes = {}) {
     nonce: expected.expectedNonce,
     code_challenge: await oidc.calculatePKCECodeChallenge(expected.pkceCodeVerifier),
     code_challenge_method: 'S256',
+    ...(proved && { dpop_jkt: await proved.DPoP.calculateThumbprint() }),
     ...wishes,
   })
   return { expected: { ...expected, idTokenExpected: true }, ...(await browser.walk(url)) }
@@ -111,7 +113,9 @@ async function visit(config, browser, wishes = {}) {
 
 async function person(config) {
   const browser = new Browser()
-  const redeem = (came, more = {}, form = {}) => oidc.authorizationCodeGrant(config, came.url, { ...came.expected, ...more }, form)
+  const redeem = (came, more = {}, form = {}) => oidc.authorizationCodeGrant(config, came.url, { ...came.expected, ...more }, form, proved)
+  const userinfo = (token, sub) => oidc.fetchUserInfo(config, token, sub, proved)
+  const refresh = (token) => oidc.refreshTokenGrant(config, token, undefined, proved)
   const tokens = async (form = {}) => redeem(await visit(config, browser), {}, form)
   let got
 
@@ -154,30 +158,31 @@ async function person(config) {
     const first = await redeem(came)
     const error = await refusal(redeem(came))
     ensure(error === 'invalid_grant', error)
-    const after = await refusal(oidc.fetchUserInfo(config, first.access_token, first.claims().sub))
+    const after = await refusal(userinfo(first.access_token, first.claims().sub))
     ensure(after === 'invalid_token', after)
   })
   await check('userinfo tells who signed in', async () => {
-    const told = await oidc.fetchUserInfo(config, got.access_token, got.claims().sub)
+    const told = await userinfo(got.access_token, got.claims().sub)
     ensure(told.email === given.email && told.name === given.name, JSON.stringify(told))
   })
   if (given.resource) {
     await check('a token for an API is for that API alone', async () => {
       const { access_token, scope } = await tokens({ resource: given.resource })
       ensure(scope.split(' ').includes('orders:read'), scope)
-      const error = await refusal(oidc.fetchUserInfo(config, access_token, oidc.skipSubjectCheck))
+      const error = await refusal(userinfo(access_token, oidc.skipSubjectCheck))
       ensure(error === 'invalid_token', error)
       return { token: access_token }
     })
   }
+  if (given.gateway) await checkKey(config, got, tokens)
   await check('a refresh token gives new tokens and its successor', async () => {
-    const fresh = await oidc.refreshTokenGrant(config, got.refresh_token)
+    const fresh = await refresh(got.refresh_token)
     ensure(fresh.access_token !== got.access_token && fresh.refresh_token !== got.refresh_token, 'nothing is new')
     ensure(fresh.claims().sub === got.claims().sub, 'somebody else')
-    await oidc.fetchUserInfo(config, fresh.access_token, fresh.claims().sub)
+    await userinfo(fresh.access_token, fresh.claims().sub)
   })
   await check('a refresh token that was changed is refused', async () => {
-    const error = await refusal(oidc.refreshTokenGrant(config, `${got.refresh_token}x`))
+    const error = await refusal(refresh(`${got.refresh_token}x`))
     ensure(error === 'invalid_grant', error)
   })
   if (given.method !== 'none') {
@@ -189,15 +194,15 @@ async function person(config) {
   await check('a revoked access token opens nothing', async () => {
     const mine = await tokens()
     await oidc.tokenRevocation(config, mine.access_token)
-    const error = await refusal(oidc.fetchUserInfo(config, mine.access_token, mine.claims().sub))
+    const error = await refusal(userinfo(mine.access_token, mine.claims().sub))
     ensure(error === 'invalid_token', error)
   })
   await check('a revoked refresh token ends all that came with it', async () => {
     const mine = await tokens()
     await oidc.tokenRevocation(config, mine.refresh_token, { token_type_hint: 'refresh_token' })
-    const error = await refusal(oidc.refreshTokenGrant(config, mine.refresh_token))
+    const error = await refusal(refresh(mine.refresh_token))
     ensure(error === 'invalid_grant', error)
-    const after = await refusal(oidc.fetchUserInfo(config, mine.access_token, mine.claims().sub))
+    const after = await refusal(userinfo(mine.access_token, mine.claims().sub))
     ensure(after === 'invalid_token', after)
   })
   await check('signing out leads back to the app and ends the session', async () => {
@@ -208,8 +213,38 @@ async function person(config) {
     ensure(out.url.href === `${given.post_logout_redirect_uri}?state=${state}`, `ended at ${out.url} with ${out.status}`)
     const error = await refusal(redeem(await visit(config, browser, { prompt: 'none' })))
     ensure(error === 'login_required', error)
-    const refused = await refusal(oidc.refreshTokenGrant(config, mine.refresh_token))
+    const refused = await refusal(refresh(mine.refresh_token))
     ensure(refused === 'invalid_grant', refused)
+  })
+}
+
+/** What is different for an app whose tokens are bound to its key. */
+async function checkKey(config, got, tokens) {
+  const url = new URL(given.gateway)
+  const call = (token, options) => oidc.fetchProtectedResource(config, token, url, 'GET', undefined, undefined, options)
+
+  await check('the tokens are bound to the key of the app', async () => {
+    ensure(got.token_type === 'dpop', got.token_type)
+  })
+  await check('the gateway lets the holder of the key through', async () => {
+    const { access_token } = await tokens({ resource: given.resource })
+    oidc.allowInsecureRequests(config) // the gateway of this test is on loopback
+    const response = await call(access_token, proved)
+    ensure(response.status === 200, `${response.status}`)
+  })
+  await check('nobody else can use the token, with another key or with none', async () => {
+    const { access_token } = await tokens({ resource: given.resource })
+    const thief = { DPoP: oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256')) }
+    for (const options of [thief, undefined]) {
+      const error = await refusal(call(access_token, options))
+      ensure(error === 'invalid_token', error)
+    }
+    const error = await refusal(oidc.fetchUserInfo(config, got.access_token, got.claims().sub))
+    ensure(error === 'invalid_token', error)
+  })
+  await check('nobody else can refresh, and the family lives on', async () => {
+    const error = await refusal(oidc.refreshTokenGrant(config, got.refresh_token))
+    ensure(error === 'invalid_dpop_proof', error)
   })
 }
 
@@ -262,5 +297,6 @@ await check('discovery says who the provider is', async () => {
   ensure(config.serverMetadata().authorization_response_iss_parameter_supported, 'RFC 9207 is not told')
   // Otherwise this library believes what came over TLS without looking at the signature.
   oidc.enableNonRepudiationChecks(config)
+  if (given.dpop) proved = { DPoP: oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair(given.dpop)) }
 })
 await (given.redirect_uri ? person(config) : service(config))

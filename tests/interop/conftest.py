@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from idp.jose.keys import ALGS, SigningKey
 from tests.services.authority import Authority, Certificate
+from tests.services.gateway import api
 from tests.services.program import Program, free_port
 from tests.services.provider import IDP
 
@@ -22,6 +24,24 @@ AUDIENCES = {alg: f"https://{alg.lower()}.example" for alg in ALGS}
 RESOURCE = AUDIENCES["ES256"]
 REDIRECT, SIGNED_OUT = "https://app.example/cb", "https://app.example/signed-out"
 PERSON = {"username": "ada", "password": "seven purple herons walk", "email": "ada@people.example", "name": "Ada King"}
+GATEWAY = """
+version = 1
+[server]
+listen = "127.0.0.1:{port}"
+hosts = ["127.0.0.1:{port}"]
+[issuers.main]
+issuer = "{issuer}"
+jwks = {{ ca_file = "{ca}" }}
+[dpop]
+nonce = true
+[[routes]]
+id = "orders"
+match = {{ method = ["GET"], path = "/orders" }}
+audience = "{audience}"
+require = {{ scope = ["orders:read"] }}
+bind = {{ dpop = "required" }}
+upstream = "http://127.0.0.1:{upstream}"
+"""
 Walks = Callable[[str], dict[str, dict[str, Any]]]
 SCOPE = "openid profile email offline_access orders:read"
 
@@ -33,6 +53,7 @@ class Installation:
     folder: Path
     issuer: str
     authority: Path
+    gateway: str
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def idp(self, *words: str, typed: str | None = None) -> dict[str, Any]:
@@ -84,8 +105,13 @@ def installation(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, certificate: Certificate
 ) -> Iterator[Installation]:
     """The provider over https, with a person, APIs and every kind of client."""
-    folder, port = tmp_path_factory.mktemp("interop"), free_port()
-    made = Installation(folder=folder, issuer=f"https://localhost:{port}", authority=authority.file)
+    folder, port, gateway = tmp_path_factory.mktemp("interop"), free_port(), free_port()
+    made = Installation(
+        folder=folder,
+        issuer=f"https://localhost:{port}",
+        authority=authority.file,
+        gateway=f"http://127.0.0.1:{gateway}/orders",
+    )
     facts: dict[str, Any] = {
         "port": port,
         "front": "tls",
@@ -94,12 +120,14 @@ def installation(
         "signing_algs": list(ALGS),
         "metrics_port": 0,
         "workers": 2,
+        "dpop_nonce": True,  # whoever proves a key has to learn it
     }
     (folder / "idp.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
     _set_up(made)
     with Program([IDP, "run"], log=folder / "provider.log", cwd=folder) as program:
         program.wait_for_port(port, seconds=30)
-        yield made
+        with api() as upstream, _gateway(made, gateway, upstream):
+            yield made
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +139,16 @@ def walks(foreign: Node, installation: Installation) -> Walks:
         return {line["check"]: line for line in foreign.run("client.mjs", installation.clients[kind])}
 
     return walk
+
+
+@contextmanager
+def _gateway(made: Installation, port: int, upstream: int) -> Iterator[None]:
+    file = made.folder / "gateway.toml"
+    facts = {"port": port, "issuer": made.issuer, "ca": made.authority, "audience": RESOURCE, "upstream": upstream}
+    file.write_text(GATEWAY.format(**facts))
+    with Program([IDP, "gateway", "run", "--config", file], log=made.folder / "gateway.log") as program:
+        program.wait_for_port(port)
+        yield
 
 
 def _set_up(made: Installation) -> None:
@@ -129,7 +167,7 @@ def _set_up(made: Installation) -> None:
 
 
 def _apps(made: Installation) -> None:
-    """Four apps: every way to prove oneself, and among them every algorithm of ID tokens."""
+    """Five apps: every way to prove oneself, and among them every algorithm of ID tokens."""
     key = SigningKey.generate("ES256")
     (made.folder / "app.jwks").write_text(json.dumps({"keys": [key.public_jwk()]}))
     kinds = {
@@ -137,11 +175,12 @@ def _apps(made: Installation) -> None:
         "client_secret_basic": ("PS256", ()),
         "private_key_jwt": ("EdDSA", ("--jwks", "app.jwks")),
         "none": ("ES256", ("--public",)),
+        "dpop": ("ES256", ("--public", "--dpop-bound")),
     }
     ways = ("--redirect-uri", REDIRECT, "--post-logout-redirect-uri", SIGNED_OUT)
     scopes = [word for name in SCOPE.split() for word in ("--scope", name)]
     for method, (alg, more) in kinds.items():
-        chosen = more if method == "none" else ("--auth-method", method, *more)
+        chosen = more if method in {"none", "dpop"} else ("--auth-method", method, *more)
         told = made.idp("client", "create", f"app-{method}", *ways, *scopes, *chosen, "--id-token-alg", alg)
         made.clients[method] = {
             **PERSON,
@@ -149,7 +188,9 @@ def _apps(made: Installation) -> None:
             "client_id": told["client_id"],
             "client_secret": told.get("client_secret"),
             "jwk": _private_jwk(key) if method == "private_key_jwt" else None,
-            "method": method,
+            "method": told["auth_method"],
+            "dpop": "ES256" if method == "dpop" else None,
+            "gateway": made.gateway if method == "dpop" else None,
             "id_token_alg": alg,
             "redirect_uri": REDIRECT,
             "post_logout_redirect_uri": SIGNED_OUT,

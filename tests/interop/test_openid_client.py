@@ -41,14 +41,25 @@ PROGRAM = (
 )
 # Introspection needs a caller that proves itself (RFC 7662 section 2.1).
 PUBLIC = tuple(each for each in PERSON if each != "the app may look at its own token")
+HOLDER = (
+    "the tokens are bound to the key of the app",
+    "the gateway lets the holder of the key through",
+    "nobody else can use the token, with another key or with none",
+    "nobody else can refresh, and the family lives on",
+)
+AFTER = PUBLIC.index("a token for an API is for that API alone") + 1
 CHECKS = {
     "client_secret_post": PERSON,
     "client_secret_basic": PERSON,
     "private_key_jwt": PERSON,
     "none": PUBLIC,
+    "dpop": (*PUBLIC[:AFTER], *HOLDER, *PUBLIC[AFTER:]),
     "service": PROGRAM,
 }
 SECTIONS = {
+    "the tokens are bound to the key of the app": "RFC 9449 section 5",
+    "the gateway lets the holder of the key through": "RFC 9449 section 9",
+    "nobody else can use the token, with another key or with none": "RFC 9449 section 7.2",
     "another issuer on the way back is noticed": "RFC 9207 section 2.4",
     "another verifier is refused": "RFC 7636 section 4.6",
     "a code is good once, and its second use takes back what it gave": "RFC 6749 section 4.1.2",
