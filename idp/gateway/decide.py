@@ -58,7 +58,8 @@ class Gate:
         self.metrics = Registry()
         self.observed = Observed(self.metrics)
         self.loaded_at = wall()
-        self._issuers = Issuers(config.issuers, World(log=log, fetch=fetch, wall=wall, monotonic=monotonic))
+        world = World(log=log, fetch=fetch, wall=wall, monotonic=monotonic, took=self.observed.exchanged)
+        self._issuers = Issuers(config.issuers, world)
         self.limits = LimitWorks(config.limits, log=log, monotonic=monotonic)
         self.replay = ReplayWorks(config.dpop, config.limits, log=log)
         self._works: tuple[Works, ...] = (self.replay, self.limits, *works)  # in the order of the pipeline
@@ -109,8 +110,6 @@ class Gate:
     def _ruled(self, config: Config, issuers: Issuers) -> Rules:
         for work in self._works:
             work.adopt(config)
-        for exchanger in issuers.exchangers.values():
-            exchanger.took = self.observed.exchanged
         return Rules(config, issuers.verifiers, self._works)
 
     def rule_for(self, route: Route) -> Rule:

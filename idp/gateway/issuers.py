@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Self, TypeVar
 
 from idp.gateway.client import credentials
 from idp.gateway.config import ClientConfig, IssuerConfig
-from idp.gateway.exchange.exchanger import Exchanger
+from idp.gateway.exchange.exchanger import Exchanger, Took, untold
 from idp.gateway.exchange.make import exchanger, references
 from idp.gateway.fetch import Fetch, fetcher
 from idp.gateway.jwks import KeySource
@@ -27,12 +28,13 @@ class CannotChange(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What an issuer needs from outside: a log, a network, clocks."""
+    """What an issuer needs from outside: a log, a network, clocks, and somebody who counts exchanges."""
 
     log: Log
     fetch: Fetch | None
     wall: Callable[[], float]
     monotonic: Callable[[], float]
+    took: Took = untold
 
 
 class Issuers:
@@ -53,7 +55,7 @@ class Issuers:
             if config.client is not None and config.revocation is not None
         }
         self.exchangers: Mapping[str, Exchanger] = {
-            name: before.exchangers[name] if before and name in before.exchangers else self._made(exchanger, config)
+            name: before.exchangers[name] if before and name in before.exchangers else self._exchanger(config)
             for name, config in self.configs.items()
             if config.client is not None and config.client.key_file is not None
         }
@@ -90,6 +92,9 @@ class Issuers:
             wall=world.wall,
             monotonic=world.monotonic,
         )
+
+    def _exchanger(self, config: IssuerConfig) -> Exchanger:
+        return self._made(partial(exchanger, took=self._world.took), config)
 
     def _made(self, make: Callable[..., T], config: IssuerConfig) -> T:
         world, name = self._world, config.name
