@@ -14,6 +14,8 @@ from idp.gateway.limits.bucket import Ask, Local, Taken
 from idp.gateway.limits.model import Limit, Meter, Store
 from idp.gateway.limits.shared import SharedBuckets
 from tests.gateway.fakes import Clock, Log
+from tests.services.authority import Authority
+from tests.services.redis import RedisServer
 
 HOUR = Limit(name="x", by="client", count=1, period="h", burst=3).meter()
 
@@ -201,6 +203,18 @@ def test_the_secret_stands_in_a_file_and_is_read_again_with_every_connection(con
     finally:
         with redis.Redis.from_url(store.url, password="right") as client:
             client.config_set("requirepass", "")
+
+
+def test_a_redis_behind_tls_must_prove_its_name(connected, tmp_path):
+    authority, stranger = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    server = RedisServer(tmp_path / "redis", certificate=authority.issue("127.0.0.1"))
+    try:
+        assert take(connected(url=f"{server.url}?ssl_ca_certs={authority.file}"), ask()).passed
+        assert take(connected(url=f"{server.url}?ssl_ca_certs={stranger.file}"), ask()) is None
+        other = server.url.replace("127.0.0.1", "localhost")
+        assert take(connected(url=f"{other}?ssl_ca_certs={authority.file}"), ask()) is None
+    finally:
+        server.stop()
 
 
 def test_a_secret_that_is_not_there_is_a_redis_that_is_away(connected, tmp_path):
