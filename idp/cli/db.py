@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from idp.cli.key import actor, answer, config_option, json_option, load, moment, told
+from idp.cli.progress import bar, working
 from idp.keys.rotation import Keyring
 from idp.settings import Settings
 from idp.store import backup as backups
-from idp.store import copying, health, migrate, prune
+from idp.store import health, migrate, prune
 from idp.store import restore as restores
 from idp.store.backends import UnsafeDatabase
 from idp.store.database import Database
+from idp.store.reseal import reseal
 from idp.store.sealed import load_master_key
 
 
@@ -96,6 +96,8 @@ def restore(file: Path, config: Path | None, *, force: bool, as_json: bool) -> N
             done = restores.restore(database, file, sealer, moment, force=force, actor=actor(), progress=progress)
         # The withdrawn keys have successors before anybody asks for a token.
         Keyring(database, sealer, settings).ensure(moment())
+        # A backup may be older than the master key: what it brings back must not stay under the one before.
+        reseal(database, sealer)
     if as_json:
         answer({"made_at": done.made_at, "made_from": done.made_from, "epoch": done.epoch, "rows": done.rows})
         return
@@ -134,22 +136,3 @@ def opened(settings: Settings) -> Iterator[Database]:
                 database.close()
     except (UnsafeDatabase, migrate.Outdated, backups.BackupRefused) as error:
         raise click.ClickException(str(error)) from None
-
-
-@contextmanager
-def working(what: str, *, quiet: bool) -> Iterator[None]:
-    """Show that something of unknown length goes on."""
-    with Console(stderr=True, quiet=quiet).status(f"{what} ..."):
-        yield
-
-
-@contextmanager
-def bar(what: str, *, quiet: bool) -> Iterator[copying.Progress]:
-    """Show how far a copy is."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as shown:
-        task = shown.add_task(what, total=None)
-        yield lambda table, done, total: shown.update(
-            task, description=f"{what}: {table}", completed=done, total=total or 1
-        )

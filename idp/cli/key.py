@@ -6,7 +6,7 @@ import datetime as dt
 import getpass
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import click
@@ -14,10 +14,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from idp.audit.log import AuditLog
+from idp.cli.progress import bar
 from idp.keys.rotation import Keyring
 from idp.settings import Settings, SettingsError
 from idp.store import sealed
 from idp.store.database import Database, StoreUnavailable
+from idp.store.reseal import reseal
 from idp.store.signing_key import SigningKey
 
 config_option = click.option(
@@ -119,6 +122,34 @@ def withdraw(kid: str | None, config: Path | None, *, everything: bool, yes: boo
     )
     for row in signing:
         click.echo(f"{row.alg} is signed by {row.id}.")
+
+
+@cli.command(name="reseal")
+@click.option("--new", is_flag=True, help="Make a new master key first, and seal everything under that.")
+@config_option
+@json_option
+def reseal_(config: Path | None, *, new: bool, as_json: bool) -> None:
+    """Seal every secret in the database anew under the newest master key. May be broken off and run again.
+
+    The provider may go on serving. The older key stays in the file: it opens older backups, and cookies and the marks
+    in the audit hang on the first one.
+    """
+    settings = load(config)
+    with told(), closing(Database.open(settings.database_url)) as database:
+        if new:
+            sealed.add_master_key(settings.master_key_file)
+        sealer = sealed.load_master_key(settings.master_key_file)
+        with bar("Reseal", quiet=as_json) as progress:
+            rows = reseal(database, sealer, progress)
+        with database.write() as tx:
+            AuditLog(moment).record(tx, "master_key.resealed", actor=actor(), key_id=sealer.active, rows=rows)
+    if as_json:
+        answer({"key_id": sealer.active, "created": new, "rows": rows})
+        return
+    if new:
+        click.echo(f"A new master key is in {settings.master_key_file}. Keep a copy, apart from the backups.")
+    count = sum(rows.values())
+    click.echo(f"{count:,} sealed anew." if count else "Everything was sealed under the newest master key already.")
 
 
 def _one(keyring: Keyring, kid: str, now: dt.datetime) -> frozenset[str]:

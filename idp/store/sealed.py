@@ -32,15 +32,20 @@ class UnsafeKeyFile(ValueError):
 
 
 class Sealer:
-    """Seals and opens column values. `keys` maps key id to key; new values are sealed under `active`."""
+    """Seals and opens column values. `keys` maps key id to key; new values are sealed under `active`.
 
-    def __init__(self, keys: Mapping[str, bytes], active: str) -> None:
+    With `file` it reads the keys again when it meets a value of a key it does not know: a new master key reaches
+    every worker without a restart.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], active: str, *, file: Path | None = None) -> None:
         if active not in keys:
             raise UnsafeKeyFile("master key: the active key is not among the keys")
         if any(len(key) != KEY_BYTES for key in keys.values()):
             raise UnsafeKeyFile("master key: every key has 32 bytes")
         self.active = active
-        self._ciphers = {bytes.fromhex(name): AESGCM(key) for name, key in keys.items()}
+        self._file = file
+        self._ciphers = _ciphers(keys)
         self._oldest = next(iter(keys.values()))
 
     def seal(self, table: str, column: str, row: str, value: bytes) -> bytes:
@@ -52,13 +57,25 @@ class Sealer:
     def open(self, table: str, column: str, row: str, sealed: bytes) -> bytes:
         """Return the value, or refuse one that was not sealed for this row."""
         front, rest = sealed[:KEY_ID_BYTES], sealed[KEY_ID_BYTES:]
-        cipher = self._ciphers.get(front)
+        cipher = self._ciphers.get(front) or self._read_again(front)
         if cipher is None:
             raise SealBroken("sealed under a key that is not in the master key file")
         try:
             return cipher.decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], _bound_to(table, column, row))
         except (InvalidTag, ValueError):
             raise SealBroken("sealed value does not belong to this row") from None
+
+    def _read_again(self, front: bytes) -> AESGCM | None:
+        if self._file is None:
+            return None
+        try:
+            keys = _read(self._file)
+        except UnsafeKeyFile:
+            return None
+        if front.hex() in keys:
+            # What could be opened can still be: keys that have left the file stay until the process ends.
+            self._ciphers, self.active = self._ciphers | _ciphers(keys), list(keys)[-1]
+        return self._ciphers.get(front)
 
     def knows(self, sealed: bytes) -> bool:
         """Say whether the key of a sealed value is here."""
@@ -74,6 +91,10 @@ class Sealer:
         Derived from the oldest key of the file, not the active one: adding a key must not sign everybody out.
         """
         return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode()).derive(self._oldest)
+
+
+def _ciphers(keys: Mapping[str, bytes]) -> dict[bytes, AESGCM]:
+    return {bytes.fromhex(name): AESGCM(key) for name, key in keys.items()}
 
 
 def _bound_to(table: str, column: str, row: str) -> bytes:
@@ -110,6 +131,11 @@ def add_master_key(path: Path) -> str:
 
 def load_master_key(path: Path) -> Sealer:
     """Read the key file: one hex key per line, the last one active. Refuse a file that others may read."""
+    keys = _read(path)
+    return Sealer(keys, active=list(keys)[-1], file=path)
+
+
+def _read(path: Path) -> dict[str, bytes]:
     try:
         facts = path.stat()
     except FileNotFoundError:
@@ -124,7 +150,9 @@ def load_master_key(path: Path) -> Sealer:
         raise UnsafeKeyFile(f"master_key_file: {path} does not hold keys written by `idp key init`") from None
     if not found:
         raise UnsafeKeyFile(f"master_key_file: {path} is empty")
-    return Sealer({key_id(key): key for key in found}, active=key_id(found[-1]))
+    if any(len(key) != KEY_BYTES for key in found):
+        raise UnsafeKeyFile("master key: every key has 32 bytes")
+    return {key_id(key): key for key in found}
 
 
 def key_id(key: bytes) -> str:

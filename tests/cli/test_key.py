@@ -188,3 +188,27 @@ def test_every_change_is_in_the_audit_with_who_made_it(ready: Run, sqlite_url: s
     assert events.count("key.created") == 3
     assert events.count("key.withdrawn") == 1
     assert all(str(actor).startswith("cli:") for _, actor in rows)
+
+
+@pytest.mark.attack("ST6")
+def test_reseal_puts_everything_under_a_new_master_key(ready: Run, sqlite_url: str, tmp_path: Path) -> None:
+    before = (tmp_path / "var/master.key").read_text().split()
+    told = json.loads(ready("key", "reseal", "--new", "--json").output)
+    after = (tmp_path / "var/master.key").read_text().split()
+    assert (told["created"], told["rows"]["signing_key"]) == (True, 2)
+    assert after[:1] == before
+    assert len(after) == 2
+    assert json.loads(ready("key", "reseal", "--json").output)["rows"]["signing_key"] == 0
+    assert "already" in ready("key", "reseal").output
+    assert {key["state"] for key in keys(ready)} == {"signing"}
+    database = Database.open(sqlite_url)
+    with database.read() as tx:
+        events = [row for row in audit_rows.recent(tx, 10) if row.event == "master_key.resealed"]
+    database.close()
+    assert {row.detail["key_id"] for row in events} == {told["key_id"]}
+
+
+def test_reseal_says_how_much_it_did(ready: Run) -> None:
+    said = ready("key", "reseal", "--new").output
+    assert "2 sealed anew." in said
+    assert "Keep a copy" in said
