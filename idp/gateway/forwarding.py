@@ -11,7 +11,7 @@ from idp.gateway.exchange.exchanger import Exchanger
 from idp.gateway.exchange.stage import ExchangeStage
 from idp.gateway.stages import Stage
 
-_NAMES: Final = (b"authorization", HEADER)
+_NAMES: Final = (b"authorization", b"dpop", HEADER)
 _NOTHING: Final[Headers] = tuple((name, b"") for name in _NAMES)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from idp.gateway.call import Said, Stale
 from idp.gateway.exchange.believe import ACCESS_TOKEN
 from idp.gateway.fetch import FetchError
+from idp.jose.dpop import Proof, verify_proof
 from idp.jose.sign import sign
 from idp.jose.strict import loads, split
 from tests.gateway.issuer import a_key
@@ -42,12 +43,16 @@ class Provider:
         self.inactive = False
         self.state: dict[str, object] = {}
         self.outer: dict[str, object] = {}
+        self.nonce: str | None = None  # what proofs must hold
+        self.offered: str | None = None  # instead of it
+        self.proof: Proof | None = None
         self.typ = "token-introspection+jwt"
         self._ids = count(1)
 
     def send(self, url: str, body: bytes, headers: dict[str, str]) -> Said:
         """Answer the gateway."""
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        self.proof = self._proof(url, headers)
         self.asked.append(form)
         self.urls.append(url)
         self.sent.append(headers)
@@ -66,7 +71,15 @@ class Provider:
             return Said(status=status, headers=self.headers, body=told)
         if url.endswith("/introspect"):
             return self._introspected(form)
+        if self.proof is not None and self.nonce is not None and self.proof.nonce != self.nonce:
+            told = json.dumps({"error": "use_dpop_nonce"}).encode()
+            return Said(status=400, headers={"dpop-nonce": self.offered or self.nonce}, body=told)
         return self._exchanged(form)
+
+    def _proof(self, url: str, headers: dict[str, str]) -> Proof | None:
+        if "DPoP" not in headers:
+            return None
+        return verify_proof(headers["DPoP"], method="POST", addresses=(url,), now=self.wall())
 
     def _exchanged(self, form: dict[str, str]) -> Said:
         now = int(self.wall())
@@ -82,13 +95,14 @@ class Provider:
             "scope": form.get("scope", subject["scope"]),
             "act": {"sub": GATEWAY, "iss": ISSUER},
             "parents": [{"jti": subject["jti"], "client_id": subject["client_id"]}],
+            "cnf": None if self.proof is None else {"jkt": self.proof.jkt},
             **self.changed,
         }
         claims = {name: value for name, value in issued.items() if value is not None}
         answer = {
             "access_token": sign(claims, self.key, typ="at+jwt"),
             "issued_token_type": ACCESS_TOKEN,
-            "token_type": "Bearer",
+            "token_type": "Bearer" if self.proof is None else "DPoP",
             "expires_in": 60,
             **self.said,
         }

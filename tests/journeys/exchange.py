@@ -16,6 +16,7 @@ from idp.store import api, audit, exchange_policy, grant, group, refresh_token, 
 from idp.store.digests import digest, new_secret
 from tests.fixtures import clients, people
 from tests.fixtures.clients import App
+from tests.fixtures.dpop import Prover
 from tests.fixtures.people import Person
 from tests.gateway.upstream import Upstream
 from tests.services import provider as providers
@@ -41,6 +42,9 @@ reference_tokens = true
 client = {{ id = "gateway", key_file = "{folder}/gateway.pem" }}
 revocation = {{ poll = "100ms" }}
 jwks = {{ refresh = "1s", kid_cooldown = "1s" }}
+
+[dpop]
+scheme = "http"
 
 [assertion]
 issuer = "https://gateway.example"
@@ -73,6 +77,7 @@ class Ground:
     def __init__(self, folder: Path, upstream: Upstream) -> None:
         self.folder = folder
         self.upstream = upstream
+        self.prover: Prover | None = None  # whose key tokens are bound to
         self.provider = Provider(folder / "provider", publish_lead="1s").start()
         self.staff = self._apis()
         self.app = self._app("web-app")
@@ -150,9 +155,10 @@ class Ground:
         return self.redeemed(app, grant_type="refresh_token", refresh_token=secret)
 
     def redeemed(self, app: App, **form: str) -> str:
-        """Ask the token endpoint for a token for orders."""
+        """Ask the token endpoint for a token for orders; bound to a key if there is one."""
         url = self.provider.url("/token")
-        answer = providers.session().post(url, data={**form, "resource": ORDERS}, headers=app.basic, timeout=20)
+        headers = app.basic | ({} if self.prover is None else {"DPoP": self.prover.proof("POST", url)})
+        answer = providers.session().post(url, data={**form, "resource": ORDERS}, headers=headers, timeout=20)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
@@ -164,15 +170,17 @@ class Ground:
 
     def ask(self, token: str, path: str = "/stock", caller: requests.Session | None = None) -> requests.Response:
         """Call the API through the gateway."""
-        headers = {"Authorization": f"Bearer {token}"}
         url = f"http://127.0.0.1:{self.port}{path}"
+        headers = {"Authorization": f"Bearer {token}"}
+        if self.prover is not None:
+            headers = {"Authorization": f"DPoP {token}", "DPoP": self.prover.proof("GET", url, token)}
         return (caller or providers.session()).get(url, headers=headers, timeout=20)
 
     def sent(self) -> str:
         """The token with which the last request went on."""
         found = self.upstream.last.header(b"authorization")
         assert found is not None
-        return found.removeprefix(b"Bearer ").decode()
+        return found.partition(b" ")[2].decode()
 
     def exchanged(self) -> list[dict[str, Any]]:
         """What the provider's audit says of exchanges, the latest last."""

@@ -14,11 +14,13 @@ import pytest
 from playwright.sync_api import Browser, Route
 
 from idp.gateway.client import Key
+from idp.jose.dpop import verify_proof
 from idp.jose.keys import KeySet
 from idp.jose.verify import verify
 from idp.store import api
 from tests.fixtures import clients
 from tests.fixtures.browser import CHALLENGE, VERIFIER
+from tests.fixtures.dpop import Prover
 from tests.gateway import upstream as upstreams
 from tests.gateway.upstream import Upstream
 from tests.journeys.exchange import ORDERS, REDIRECT, STOCK, Ground, claims
@@ -38,6 +40,7 @@ def _ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 @pytest.fixture
 def ground(_ground: Ground) -> Ground:
     """Shared by the tests of this file: each brings people of its own."""
+    _ground.prover = None
     _ground.upstream.reset()
     _ground.allow()
     return _ground
@@ -213,6 +216,29 @@ def test_a_reference_that_means_nothing_is_no_token(ground: Ground, reference: s
         assert answer.status_code == 401
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
     assert ground.upstream.seen == []
+
+
+@pytest.mark.attack("TX14")
+@pytest.mark.spec("RFC 9449 section 7.1")
+def test_a_bound_token_becomes_one_that_is_bound_to_the_gateway(ground: Ground) -> None:
+    ground.prover = Prover()
+    token = ground.token(ground.person("hedwig"))
+    assert claims(token)["cnf"] == {"jkt": ground.prover.jkt}
+    for _ in range(2):
+        answer = ground.ask(token)
+        assert answer.status_code == 200, answer.text
+    seen = ground.upstream.last
+    assert seen.header(b"authorization") == b"DPoP " + ground.sent().encode()
+    proof = verify_proof(
+        str(seen.header(b"dpop"), "ascii"),
+        method="GET",
+        addresses=(f"http://127.0.0.1:{ground.port}/stock",),
+        now=time.time(),
+        access_token=ground.sent(),
+    )
+    assert claims(ground.sent())["cnf"] == {"jkt": proof.jkt}
+    assert proof.jkt != ground.prover.jkt
+    assert token.encode() not in seen.head
 
 
 @pytest.mark.attack("GW23")

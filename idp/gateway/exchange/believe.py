@@ -28,13 +28,15 @@ class Inbound:
     subject: str = field(repr=False)
     scopes: frozenset[str]
     ends: float
+    bound: bool = False  # to a key or a certificate of its holder
 
 
 class Believer:
     """Checks what one issuer issues to this gateway."""
 
-    def __init__(self, config: IssuerConfig, source: KeySource, client_id: str) -> None:
+    def __init__(self, config: IssuerConfig, source: KeySource, client_id: str, *, jkt: str) -> None:
         self._config = config
+        self._jkt = jkt  # of the gateway's own key
         self._source = source
         self._client_id = client_id
 
@@ -50,7 +52,9 @@ class Believer:
         fault = self._fault(claims, inbound, wanted)
         if fault:
             return _unlike(fault)
-        return Issued(token=token.encode("ascii"), ends=float(str(claims["exp"])), marks=marks_of(claims))
+        return Issued(
+            token=token.encode("ascii"), ends=float(str(claims["exp"])), marks=marks_of(claims), bound=inbound.bound
+        )
 
     def _verified(self, token: str, wanted: Exchange, now: float) -> Mapping[str, object]:
         def read(keys: KeySet) -> Mapping[str, object]:
@@ -76,7 +80,8 @@ class Believer:
             (claims["client_id"] != self._client_id, "the token is another client's"),
             (float(str(claims["exp"])) > inbound.ends, "the token outlives the one it came from"),
             (not _scopes(claims) <= (wanted.scopes or inbound.scopes), "the token has more scopes"),
-            ("cnf" in claims, "the token is bound to a key that is not here"),
+            # RFC 9700 section 4.10: bound stays bound, to whoever asked; and a bearer's token to nobody.
+            (claims.get("cnf") != ({"jkt": self._jkt} if inbound.bound else None), "the token is bound to another key"),
             (wanted.actor == "gateway" and not acts, "the token does not name the gateway as actor"),
             (wanted.actor == "none" and acts, "the token names the gateway as actor"),
         )
@@ -88,8 +93,8 @@ def _token(said: Mapping[str, object], inbound: Inbound) -> str:
     token = said.get("access_token")
     if not isinstance(token, str) or said.get("issued_token_type") != ACCESS_TOKEN:
         raise JoseError("no access token came")
-    if str(said.get("token_type")).lower() != "bearer":
-        raise JoseError("the token is not a bearer's")
+    if str(said.get("token_type")).lower() != ("dpop" if inbound.bound else "bearer"):
+        raise JoseError("the token is of another kind")
     if token.encode("utf-8", "replace") == inbound.token:
         raise JoseError("the token came back unchanged")
     return token

@@ -13,11 +13,14 @@ from idp.gateway.exchange.believe import ACCESS_TOKEN, Believer, Inbound
 from idp.gateway.exchange.model import Exchange
 from idp.gateway.exchange.outcome import Failed, Outcome, of_error
 from idp.gateway.fetch import FetchError
+from idp.jose.keys import SigningKey
+from idp.jose.prove import prove
 from idp.jose.strict import JoseError, loads
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 _FORM: Final = "application/x-www-form-urlencoded"
 _OK: Final = 200
+_BAD: Final = 400
 
 
 class Sends(Protocol):
@@ -40,7 +43,10 @@ class TokenEndpoint:
         forget: Callable[[], None],
         sender: Callable[[], Sends],
         wall: Callable[[], float],
+        key: SigningKey,
     ) -> None:
+        self._key = key  # to which what comes of a bound token is bound
+        self._nonce: str | None = None
         self._credentials = credentials
         self._believer = believer
         self._issuer = issuer
@@ -65,16 +71,27 @@ class TokenEndpoint:
         return self._believer.believe(answer, inbound, wanted, self._wall())
 
     def _said(self, inbound: Inbound, wanted: Exchange) -> Said:
+        said = self._sent(inbound, wanted)
+        if inbound.bound and said.status == _BAD and _error(said).get("error") == "use_dpop_nonce":
+            said = self._sent(inbound, wanted)  # once: the answer has brought the nonce (RFC 9449 section 8)
+        return said
+
+    def _sent(self, inbound: Inbound, wanted: Exchange) -> Said:
         if not hasattr(self._senders, "sends"):
             self._senders.sends = self._sender()
         sends: Sends = self._senders.sends
         try:
-            return self._asked(sends, inbound, wanted)
+            said = self._asked(sends, inbound, wanted)
         except Stale:  # a new assertion with it: the first one may have been heard (RFC 7523 section 3)
-            return self._asked(sends, inbound, wanted)
+            said = self._asked(sends, inbound, wanted)
+        self._nonce = said.headers.get("dpop-nonce", self._nonce)
+        return said
 
     def _asked(self, sends: Sends, inbound: Inbound, wanted: Exchange) -> Said:
-        headers, proof = self._credentials.once(self._issuer, self._wall())
+        now, address = self._wall(), self._address()
+        headers, proof = self._credentials.once(self._issuer, now)
+        if inbound.bound:
+            headers["DPoP"] = prove(self._key, method="POST", address=address, now=now, nonce=self._nonce)
         form = {
             "grant_type": GRANT_TYPE,
             "subject_token": inbound.token.decode("ascii"),
@@ -84,7 +101,7 @@ class TokenEndpoint:
             **({"scope": " ".join(sorted(wanted.scopes))} if wanted.scopes else {}),
             **proof,
         }
-        return sends.send(self._address(), urlencode(form).encode("ascii"), {"Content-Type": _FORM, **headers})
+        return sends.send(address, urlencode(form).encode("ascii"), {"Content-Type": _FORM, **headers})
 
 
 def _error(said: Said) -> dict[str, object]:

@@ -15,6 +15,7 @@ from idp.gateway.exchange.outcome import Failed, Issued, Outcome
 from idp.gateway.flight import Flight
 from idp.gateway.log import Log
 from idp.gateway.revocation.revoked import Revoked
+from idp.jose.keys import SigningKey
 
 _THREADS: Final = 8
 _MOST: Final = 512
@@ -54,6 +55,7 @@ class Exchanger:
         issuer: str,
         asks: Asks,
         *,
+        key: SigningKey,
         log: Log,
         wall: Callable[[], float],
         monotonic: Callable[[], float],
@@ -61,6 +63,7 @@ class Exchanger:
         took: Took = untold,
     ) -> None:
         self.cache = Cache()
+        self.key = key  # to which what comes of a bound token is bound
         self._took = took
         self._issuer = issuer
         self._asks = asks

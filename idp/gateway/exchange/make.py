@@ -17,6 +17,7 @@ from idp.gateway.log import Log
 from idp.gateway.reference import References
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.signed_introspection import IntrospectionEndpoint
+from idp.jose.keys import SigningKey
 
 
 def exchanger(
@@ -33,18 +34,21 @@ def exchanger(
 ) -> Exchanger:
     """Make it; nothing is asked and nothing runs until a request needs it."""
     discovery = Discovery(config.issuer, fetch)
+    key = SigningKey.generate("ES256")  # of this process, as what is bound to it is
     endpoint = TokenEndpoint(
         credentials(client),
-        Believer(config, source, client.id),
+        Believer(config, source, client.id, jkt=key.kid),
         issuer=config.issuer,
         address=lambda: config.token_endpoint or discovery.address("token_endpoint"),
         forget=discovery.forget,
         sender=lambda: Caller(config.jwks.ca_file),
         wall=wall,
+        key=key,
     )
     made = Exchanger(
         config.name,
         endpoint,
+        key=key,
         log=log,
         wall=wall,
         monotonic=monotonic,

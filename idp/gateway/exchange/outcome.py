@@ -9,15 +9,16 @@ from idp.gateway.revocation.marks import Marks
 
 Kind = Literal["refused", "stronger", "misconfigured", "away"]
 
-_REFUSED: Final = frozenset({"invalid_request", "invalid_grant", "invalid_dpop_proof", "use_dpop_nonce"})
+_REFUSED: Final = frozenset({"invalid_request", "invalid_grant"})
 _STRONGER: Final = frozenset({
     "unmet_authentication_requirements", "insufficient_user_authentication", "login_required", "interaction_required",
 })  # fmt: skip
 _MISCONFIGURED: Final = frozenset({
     "invalid_target", "invalid_scope", "invalid_client", "unauthorized_client", "unsupported_grant_type",
-    "access_denied",
+    "access_denied", "invalid_dpop_proof",
 })  # fmt: skip
-_AWAY: Final = frozenset({"temporarily_unavailable", "slow_down", "server_error"})
+# After one nonce it wants another: that is not for the caller to mend either, but it may pass.
+_AWAY: Final = frozenset({"temporarily_unavailable", "slow_down", "server_error", "use_dpop_nonce"})
 _TOO_MANY: Final = 429
 _TROUBLE: Final = 500
 RETRY_AFTER: Final = 5
@@ -31,6 +32,7 @@ class Issued:
     token: bytes = field(repr=False)
     ends: float
     marks: Marks = field(repr=False)  # by which names it can be revoked
+    bound: bool = False  # to the gateway's own key, which is proved for every request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,15 @@ from hashlib import sha256
 from typing import Final
 
 from idp.gateway import answers
-from idp.gateway.answers import Refusal
+from idp.gateway.answers import Headers, Refusal
 from idp.gateway.exchange.believe import Inbound
 from idp.gateway.exchange.exchanger import Exchanger, Job
 from idp.gateway.exchange.model import Exchange
-from idp.gateway.exchange.outcome import Failed, Outcome
+from idp.gateway.exchange.outcome import Failed, Issued, Outcome
 from idp.gateway.inbound import inbound
 from idp.gateway.principal import Principal
 from idp.gateway.request import Decision, Request
+from idp.jose.prove import prove
 from idp.protocol import acr
 
 _TEXT: Final = "no token for the server behind the gateway can be had"
@@ -32,9 +33,9 @@ class ExchangeStage:
         self._route = route
         self._wanted = wanted
         self._exchanger = exchanger
-        # Everything that the result depends on, beside the token itself (attack row GW21). A bound token is bound to
-        # its holder by its own claims, and what comes of it is a bearer's: there is no other binding to tell apart.
-        parts = (issuer, route, wanted.audience, " ".join(sorted(wanted.scopes)), wanted.actor)
+        # Everything that the result depends on, beside the token itself, which says to whom it is bound (GW21).
+        jkt = exchanger.key.kid
+        parts = (issuer, route, wanted.audience, " ".join(sorted(wanted.scopes)), wanted.actor, jkt)
         self._salt = b"\0" + "\0".join(parts).encode("utf-8")
 
     def begin(self, request: Request, decision: Decision) -> Future[Outcome] | None:
@@ -60,12 +61,35 @@ class ExchangeStage:
             _refuse(decision, outcome)
         elif self._exchanger.ended(outcome) or _ended(decision):
             decision.no(_invalid(decision), "revoked")
+        elif outcome.bound:
+            decision.upstream_headers += self._proved(decision, outcome)
         else:
             decision.upstream_headers += ((b"authorization", b"Bearer " + outcome.token),)
 
+    def _proved(self, decision: Decision, issued: Issued) -> Headers:
+        """Use a bound token as such (RFC 9449 section 7.1), at the address by which the server behind is asked."""
+        rule, facts = decision.rule, decision.facts
+        if rule is None or facts is None:
+            raise AssertionError("an allowed request has a rule")
+        request, upstream = facts.request, rule.route.upstream
+        scheme = "https" if upstream is None or upstream.origins[0].tls else "http"
+        address = f"{scheme}://{request.host.decode('ascii')}{request.target.decode('ascii')}"
+        proof = prove(
+            self._exchanger.key,
+            method=request.method,
+            address=address,
+            now=facts.now,
+            access_token=issued.token.decode("ascii"),
+        )
+        return ((b"authorization", b"DPoP " + issued.token), (b"dpop", proof.encode("ascii")))
+
     def _job(self, key: bytes, token: bytes, principal: Principal) -> Job:
         inbound = Inbound(
-            token=token, subject=principal.subject, scopes=principal.scopes, ends=float(str(principal.claims["exp"]))
+            token=token,
+            subject=principal.subject,
+            scopes=principal.scopes,
+            ends=float(str(principal.claims["exp"])),
+            bound=principal.bound is not None,
         )
         return Job(key=key, route=self._route, wanted=self._wanted, inbound=inbound)
 
@@ -90,7 +114,7 @@ def _refuse(decision: Decision, failed: Failed) -> None:
         decision.no(_refusal(502, "bad_gateway"), reason)
 
 
-def _refusal(status: int, error: str, headers: answers.Headers = ()) -> Refusal:
+def _refusal(status: int, error: str, headers: Headers = ()) -> Refusal:
     return Refusal(status=status, reason="exchange", error=error, text=_TEXT, headers=headers)
 
 

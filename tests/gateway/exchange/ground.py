@@ -26,23 +26,28 @@ client = {{ id = "gateway", key_file = "{folder}/gateway.pem" }}
 id = "stock"
 match = {{ host = "api.example", method = ["GET"], path = "/stock" }}
 audience = "https://orders.example"
-upstream = "http://127.0.0.1:9"
+{upstream}
 exchange = {exchange}
 
 [[routes]]
 id = "other"
 match = {{ host = "api.example", method = ["GET"], path = "/other" }}
 audience = "https://orders.example"
-upstream = "http://127.0.0.1:9"
+{upstream}
 exchange = {{ audience = "https://stock.example", scope = ["orders:read"] }}
 """
 EXCHANGE = '{ audience = "https://stock.example", scope = ["orders:read"], ttl = "60s" }'
 
 
+BEHIND = 'upstream = "http://127.0.0.1:9"'
+
+
 class Ground:
     """A gate with a clock of its own."""
 
-    def __init__(self, folder: Path, *, exchange: str = EXCHANGE, issuer: str = "", top: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, exchange: str = EXCHANGE, issuer: str = "", top: str = "", upstream: str = BEHIND
+    ) -> None:
         (folder / "gateway.pem").write_bytes(a_key("ES256", 7).private_pem())
         self.wall, self.clock, self.log = Clock(NOW), Clock(), Log()
         self.provider = Provider(wall=self.wall)
@@ -56,7 +61,7 @@ class Ground:
         keys = json.dumps({"keys": [a_key().public_jwk()]}).encode()
         where = f"{ISSUER}/.well-known/openid-configuration"
         self.fetch = Fetcher({where: json.dumps(said).encode(), f"{ISSUER}/jwks": keys})
-        self.text = FILE.format(folder=folder, exchange=exchange, issuer=issuer, top=top)
+        self.text = FILE.format(folder=folder, exchange=exchange, issuer=issuer, top=top, upstream=upstream)
         self.gate = Gate(parse(self.text), log=self.log, fetch=self.fetch, wall=self.wall, monotonic=self.clock)
         self.exchanger = self.gate._issuers.exchangers["main"]
         self.exchanger._asks._sender = lambda: self.provider

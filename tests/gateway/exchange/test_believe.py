@@ -20,7 +20,7 @@ ALARMS = {
     "longer": ({"exp": int(NOW) + 601}, "the token outlives the one it came from"),
     "more scopes": ({"scope": "orders:read admin"}, "the token has more scopes"),
     "another scope": ({"scope": "orders:write"}, "the token has more scopes"),
-    "bound": ({"cnf": {"jkt": "somebody's"}}, "the token is bound to a key that is not here"),
+    "bound": ({"cnf": {"jkt": "somebody's"}}, "the token is bound to another key"),
     "nobody acts": ({"act": None}, "the token does not name the gateway as actor"),
     "another acts": (
         {"act": {"sub": "other", "act": {"sub": GATEWAY}}},
@@ -51,8 +51,8 @@ def test_a_token_that_is_more_or_something_else_is_not_used(ground, changed, rea
         ({"access_token": 5}, "no access token came"),
         ({"issued_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}, "no access token came"),
         ({"issued_token_type": None}, "no access token came"),
-        ({"token_type": "N_A"}, "the token is not a bearer's"),
-        ({"token_type": None}, "the token is not a bearer's"),
+        ({"token_type": "N_A"}, "the token is of another kind"),
+        ({"token_type": None}, "the token is of another kind"),
         ({"access_token": "x.y.z"}, "base64 is malformed"),
     ],
 )

@@ -11,6 +11,7 @@ from idp.gateway.exchange.outcome import Failed, Issued
 from idp.gateway.revocation.marks import marks_of
 from tests.gateway.exchanging import NOW, STOCK
 from tests.gateway.fakes import Clock, Log
+from tests.gateway.issuer import a_key
 
 ISSUED = Issued(token=b"token", ends=NOW + 60, marks=marks_of({"jti": "one"}))
 JOB = Job(
@@ -43,9 +44,8 @@ def took():
 
 @pytest.fixture
 def exchanger(endpoint, took):
-    made = Exchanger(
-        "main", endpoint, log=Log(), wall=Clock(NOW), monotonic=Clock(), took=lambda *facts: took.append(facts)
-    )
+    clocks = {"wall": Clock(NOW), "monotonic": Clock()}
+    made = Exchanger("main", endpoint, key=a_key(), log=Log(), took=lambda *facts: took.append(facts), **clocks)
     yield made
     made.stop()
 

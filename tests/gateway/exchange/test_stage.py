@@ -173,6 +173,8 @@ def test_what_lives_for_seconds_is_used_and_not_kept(ground):
         ((400, b"<html>"), 502, "unknown answer"),
         ((404, ["list"]), 502, "unknown answer"),
         ((400, "unmet_authentication_requirements"), 401, "unmet_authentication_requirements"),
+        ((400, "invalid_dpop_proof"), 502, "invalid_dpop_proof"),
+        ((400, "use_dpop_nonce"), 503, "provider has trouble"),
         ((400, "temporarily_unavailable"), 503, "provider has trouble"),
         ((503, "whatever"), 503, "provider has trouble"),
         ((500, b""), 503, "provider has trouble"),
