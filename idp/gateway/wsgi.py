@@ -12,6 +12,7 @@ from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
 from idp.gateway.limits.load import given
 from idp.gateway.policy import metadata
+from idp.gateway.policy.load import seconds, strengths
 from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
 from idp.gateway.template import Template
@@ -98,12 +99,16 @@ class Guard:
         audience: str,
         scope: Iterable[str] = (),
         role_any: Iterable[str] = (),
+        role_all: Iterable[str] = (),
+        acr: str | list[str] | None = None,
+        max_age: str | None = None,
         limit: Sequence[Mapping[str, object]] = (),
         issuer: str | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]]:
-        """Let a function be called only with a token for this audience, with these scopes and one of the roles.
+        """Let a function be called only with a token for this audience, with these scopes and these roles.
 
-        Limits are written as in gateway.toml; functions for the same audience count in the same buckets.
+        `acr` ("aal2") and `max_age` ("15m") ask for a strong or recent sign-in; who has none is told what would do
+        (RFC 9470). All is written as in gateway.toml; functions for the same audience count in the same buckets.
         """
         route = Route(
             id=audience,
@@ -112,7 +117,13 @@ class Guard:
             path=Template.parse("/"),
             audience=audience,
             issuer=issuer or next(iter(self._gate.sources)),
-            require=Require(scopes=frozenset(scope), role_any=frozenset(role_any)),
+            require=Require(
+                scopes=frozenset(scope),
+                role_any=frozenset(role_any),
+                role_all=frozenset(role_all),
+                acr=() if acr is None else strengths(acr),
+                max_age=None if max_age is None else seconds(max_age),
+            ),
             limits=given(limit),
         )
         rule = self._gate.rule_for(route)

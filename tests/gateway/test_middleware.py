@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from io import BytesIO
 from typing import Any
 
@@ -240,6 +241,43 @@ def test_a_guard_asks_for_audience_scope_and_role(gate, provider):
     body, status, headers = view(7)
     assert (status, dict(headers)["Www-Authenticate"]) == (401, "Bearer")
     assert b"access token" in body
+
+
+@pytest.mark.spec("RFC 9470 section 3")
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"acr": "aal2", "auth_time": -60}, 200),
+        ({"acr": "aal3", "auth_time": -60}, 200),
+        ({"acr": "aal1", "auth_time": -60}, 401),
+        ({"acr": "aal2", "auth_time": -1000}, 401),
+        ({"auth_time": -60}, 401),
+        ({"acr": "aal2", "auth_time": -60, "roles": ["clerk"]}, 403),
+    ],
+)
+def test_a_guard_asks_for_a_strong_and_recent_sign_in_and_all_roles(gate, provider, claims, status):
+    now = int(time.time())
+    timed = {name: now + value if name == "auth_time" else value for name, value in claims.items()}
+    here = environ(token=provider.token(**{"roles": ["clerk", "auditor"], **timed}))
+    guard = wsgi.Guard(gate, lambda: here)
+
+    @guard.require(audience=AUDIENCE, role_all=["clerk", "auditor"], acr="aal2", max_age="15m")
+    def view() -> str:
+        return "approved"
+
+    answer = view()
+    assert (200 if isinstance(answer, str) else answer[1]) == status
+    if status == 401:
+        challenge = dict(answer[2])["Www-Authenticate"]
+        assert 'error="insufficient_user_authentication"' in challenge
+        assert 'acr_values="aal2"' in challenge
+        assert 'max_age="900"' in challenge
+
+
+@pytest.mark.parametrize("odd", [{"acr": "a b"}, {"acr": 5}, {"max_age": "soon"}, {"max_age": 900}])
+def test_a_guard_that_asks_for_something_odd_is_refused_when_it_is_made(gate, odd):
+    with pytest.raises(ValueError, match="must"):
+        wsgi.Guard(gate, dict).require(audience=AUDIENCE, **odd)
 
 
 def test_asgi_lets_a_good_token_through_under_its_name(gate, provider):
