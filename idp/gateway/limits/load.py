@@ -145,8 +145,12 @@ def limit_name(value: Any) -> str:
 def redis_url(value: Any) -> str:
     """Read the address of a Redis. A file that people review and commit is no place for its password."""
     given = t.text(value)
-    url = urlsplit(given)
-    if url.scheme not in _SCHEMES or not (url.netloc or url.path):
+    try:
+        url = urlsplit(given)
+        sound = url.scheme in _SCHEMES and bool(url.netloc or url.path) and url.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
         raise t.Wrong('must be an address such as "redis://cache.internal:6379/0" or "rediss://..."')
     if url.password or "password=" in url.query:
         raise t.Wrong('must not hold a password: put the whole address into a file and name it in "redis_url_file"')

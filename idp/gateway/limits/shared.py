@@ -41,7 +41,7 @@ while arg <= #ARGV do
     local kept, level = redis.call('GET', KEYS[key + i]), 0
     if kept then
       local was, at = string.match(kept, '^(%d+) (%d+)$')
-      level = math.max(0, tonumber(was) - math.max(0, now - tonumber(at)) * leak)
+      if was then level = math.max(0, tonumber(was) - math.max(0, now - tonumber(at)) * leak) end
     end
     if level + cost > capacity then passed = 0 end
     levels[i] = level
@@ -146,6 +146,7 @@ class SharedBuckets:
         self._queue.put(None)
 
     def _run(self) -> None:
+        self._ask([_PROBE])  # connected before the first request, which has less time than a handshake may take
         while not self._stopping:
             batch = self._next()
             if not self.away:

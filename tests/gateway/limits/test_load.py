@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from idp.gateway.limits.load import given as given_limits
 from idp.gateway.limits.model import Limit, Store
 from idp.gateway.load import ConfigError, parse
 from tests.gateway.limits.ground import file
@@ -98,6 +101,9 @@ def test_a_store_is_read(tmp_path):
         ),
         ('store = "redis", replicas = 0', 'field "replicas" must be a whole number above zero'),
         ('store = "redis", replicas = 1, redis_url = "http://r"', f'field "redis_url" {BAD_URL}'),
+        ('store = "redis", replicas = 1, redis_url = "redis://["', f'field "redis_url" {BAD_URL}'),
+        ('store = "redis", replicas = 1, redis_url = "redis://r:65536"', f'field "redis_url" {BAD_URL}'),
+        ('store = "redis", replicas = 1, redis_url = "redis://r:0"', f'field "redis_url" {BAD_URL}'),
         ('store = "redis", replicas = 1, redis_url = "redis:"', f'field "redis_url" {BAD_URL}'),
         ('store = "redis", replicas = 1, redis_url = "redis://:x@r"', f'field "redis_url" {NO_PASSWORD}'),
         ('store = "redis", replicas = 1, redis_url = "redis://r?password=x"', f'field "redis_url" {NO_PASSWORD}'),
@@ -115,6 +121,23 @@ def test_redis_without_its_package_is_said_when_the_file_is_read(monkeypatch):
     monkeypatch.setattr("idp.gateway.limits.load.find_spec", lambda _: None)
     text = file(top='limits = { store = "redis", redis_url = "redis://r", replicas = 1 }')
     assert problems(text) == ['limits: field "store" needs a package that is not installed: gatehouse-idp[redis]']
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["ip", "client", "5/s"]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from(["by", "rate", "burst", "before", "name", "x"])
+
+
+@given(values=st.lists(st.dictionaries(FIELDS, anything)))
+def test_nothing_that_a_file_may_hold_makes_the_reader_fail(values):
+    try:
+        read = given_limits(values)
+    except ValueError:
+        return
+    assert all(limit.meter(9).capacity >= limit.meter(9).cost > 0 for limit in read)
 
 
 @pytest.mark.parametrize("field", ["concurrency = 5", 'timeout = "5s"'])

@@ -133,10 +133,8 @@ def test_redis_away_opens_nothing_and_closes_nothing(trouble, gateways, load, st
     assert passed(before) > 0
     assert passed(after) <= 2 * within(after)
     for running in gateways:
-        assert [line["event"] for name in ("limits.alone", "limits.shared") for line in running.lines(name)] == [
-            "limits.alone",
-            "limits.shared",
-        ]
+        # A machine that stumbles may be alone once more; what was lost always comes back.
+        assert len(running.lines("limits.alone")) == len(running.lines("limits.shared")) >= 1
 
 
 def test_a_hung_redis_holds_no_request_longer_than_its_time(gateways, load, store):
