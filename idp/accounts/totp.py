@@ -81,11 +81,6 @@ def confirm(tx: Session, sealer: Sealer, account_id: str, *, enrolment: Enrolmen
     return store.confirm(tx, row, step, now)
 
 
-def enrolled(tx: Session, account_id: str) -> bool:
-    """Say whether an account has a second factor."""
-    return bool(store.confirmed(tx, account_id))
-
-
 def check(tx: Session, sealer: Sealer, account_id: str, *, typed: str, now: datetime, limit: int = MISSES) -> Outcome:
     """Check a code of an enrolled account and use it up."""
     # Held until the commit: parallel guesses are counted one after the other and cannot outrun the limit.

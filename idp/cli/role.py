@@ -52,8 +52,8 @@ def listing(audience: str, config: Path | None, *, as_json: bool) -> None:
             {"name": each.name, "scopes": sorted(role.scopes(tx, each.id)), "mfa": each.mfa}
             for each in role.listing(tx, find_api(tx, audience).id)
         ]
-    told_as = lambda: table(f"Roles of {audience}", ("name", "scopes", "mfa"), rows)  # noqa: E731
-    show({"roles": rows}, as_json=as_json, told_as=told_as)
+    columns = ("name", "scopes", "mfa")
+    show({"roles": rows}, as_json=as_json, told_as=lambda: table(f"Roles of {audience}", columns, rows))
 
 
 @cli.command(name="grant")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
-from sqlalchemy import and_, case, delete, or_, select, update
+from sqlalchemy import and_, case, delete, or_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -21,16 +20,6 @@ class Counter(Base):
     failures: Mapped[int]
     blocked_until: Mapped[dt.datetime | None]
     updated_at: Mapped[dt.datetime] = mapped_column(index=True)
-
-
-def find(tx: Session, key: str) -> Counter | None:
-    """Return a counter."""
-    return tx.scalars(select(Counter).where(Counter.key == key)).one_or_none()
-
-
-def find_all(tx: Session, keys: Sequence[str]) -> Sequence[Counter]:
-    """Return the counters that are there, in one statement."""
-    return tx.scalars(select(Counter).where(Counter.key.in_(keys))).all()
 
 
 def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.timedelta) -> bool:
@@ -72,15 +61,6 @@ def give_back(tx: Session, key: str, blocked_until: dt.datetime | None = None) -
         .where(Counter.key == key, Counter.failures > 0)
         .values(failures=Counter.failures - 1, blocked_until=case((begun, None), else_=Counter.blocked_until))
     )
-
-
-def fail(tx: Session, key: str, now: dt.datetime) -> int:
-    """Count a failure and return how many there are now."""
-    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
-    changed = statement.on_conflict_do_update(
-        index_elements=["key"], set_={"failures": Counter.failures + 1, "updated_at": now}
-    )
-    return tx.scalar(changed.returning(Counter.failures)) or 1
 
 
 def block(tx: Session, key: str, until: dt.datetime) -> None:

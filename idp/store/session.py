@@ -129,11 +129,6 @@ def touch(tx: Session, session_id: str, now: dt.datetime, idle_expires_at: dt.da
     _change(tx, session_id, last_seen_at=now, idle_expires_at=idle_expires_at)
 
 
-def rotate(tx: Session, session_id: str, cookie_hash: bytes) -> bool:
-    """Give the session another cookie; the old one opens nothing any more."""
-    return _change(tx, session_id, cookie_hash=cookie_hash)
-
-
 def step_up(
     tx: Session, session_id: str, *, cookie_hash: bytes, auth_time: dt.datetime, acr: str, amr: JsonList
 ) -> bool:

@@ -93,7 +93,7 @@ def test_a_wrong_code_confirms_nothing(
 ) -> None:
     assert not confirm(wrong(app, clock))
     with db.read() as tx:
-        assert not totp.enrolled(tx, person.id)
+        assert not store.confirmed(tx, person.id)
 
 
 @pytest.mark.attack("LG17")

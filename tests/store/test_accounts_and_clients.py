@@ -123,10 +123,13 @@ def test_consent_grows_and_starts_anew_after_it_was_taken_back(db, person, now):
         assert consent.remembered(tx, *who) == {"b": ["four"]}
 
 
+STRONG = {"auth_time": dt.datetime(2026, 3, 1, tzinfo=dt.UTC), "acr": "aal2", "amr": ["pwd", "otp"]}
+
+
 @pytest.mark.attack("LG19")
 def test_a_rotated_cookie_opens_nothing(db, person, now):
     with db.write() as tx:
-        assert session.rotate(tx, person.session_id, digest("new"))
+        assert session.step_up(tx, person.session_id, cookie_hash=digest("new"), **STRONG)
     with db.read() as tx:
         assert session.find_by_cookie(tx, digest("cookie"), now) is None
         assert session.find_by_cookie(tx, digest("new"), now).id == person.session_id
@@ -137,7 +140,7 @@ def test_an_ended_session_stays_ended(db, person, now):
         assert session.end(tx, person.session_id, now)
         assert not session.end(tx, person.session_id, now)
         session.touch(tx, person.session_id, now, now + dt.timedelta(days=1))
-        assert not session.rotate(tx, person.session_id, digest("new"))
+        assert not session.step_up(tx, person.session_id, cookie_hash=digest("new"), **STRONG)
         assert session.find_by_cookie(tx, digest("cookie"), now) is None
 
 

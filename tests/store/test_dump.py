@@ -40,7 +40,9 @@ def test_a_dump_holds_no_secret_and_nothing_in_it_opens_anything(db, person, sea
             now=now,
             idle_expires_at=later,
         )
-        session.rotate(tx, person.session_id, digest(secrets["cookie"]))
+        session.step_up(
+            tx, person.session_id, cookie_hash=digest(secrets["cookie"]), auth_time=now, acr="aal2", amr=["pwd", "otp"]
+        )
         totp.replace_recovery_codes(tx, person.account_id, [digest(secrets["recovery"])], now)
         seed = sealer.seal("totp", "seed_sealed", "t", secrets["seed"].encode())
         totp.create(tx, totp_id="t", account_id=person.account_id, label="", seed_sealed=seed, now=now)

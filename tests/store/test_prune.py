@@ -8,6 +8,7 @@ from sqlalchemy import select
 from idp.store import audit, code, counter, grant, refresh_token, session, signin, totp, used_jti
 from idp.store import prune as pruning
 from idp.store import token as token_state
+from idp.store.counter import Counter
 from idp.store.digests import digest
 from idp.store.ids import new_id
 
@@ -42,7 +43,7 @@ def _fill(tx, person, now):
         idle_expires_at=now + 30 * DAY,
     )
     totp.create(tx, totp_id=new_id(), account_id=person.account_id, label="", seed_sealed=b"", now=now)
-    counter.fail(tx, "few", now)
+    counter.attempt(tx, "few", now, ceiling=1000)
 
 
 def test_nothing_of_today_is_deleted(db, person, now):
@@ -88,22 +89,22 @@ def test_a_session_stays_as_long_as_a_grant_was_made_in_it(db, person, now):
 def test_a_counter_at_its_limit_waits_for_a_person(db, now):
     with db.write() as tx:
         for _ in range(100):
-            counter.fail(tx, "stopped", now)
-        counter.fail(tx, "few", now)
+            counter.attempt(tx, "stopped", now, ceiling=1000)
+        counter.attempt(tx, "few", now, ceiling=1000)
     pruning.prune(db, now + 400 * DAY, stop=100)
     with db.read() as tx:
-        assert counter.find(tx, "stopped").failures == 100
-        assert counter.find(tx, "few") is None
+        assert tx.get(Counter, "stopped").failures == 100
+        assert tx.get(Counter, "few") is None
 
 
 @pytest.mark.attack("LG3")
 def test_a_limit_of_the_operators_choice_stands_too(db, now):
     with db.write() as tx:
         for _ in range(10):
-            counter.fail(tx, "stopped at ten", now)
+            counter.attempt(tx, "stopped at ten", now, ceiling=1000)
     pruning.prune(db, now + 400 * DAY, stop=10)
     with db.read() as tx:
-        assert counter.find(tx, "stopped at ten").failures == 10
+        assert tx.get(Counter, "stopped at ten").failures == 10
 
 
 def test_more_than_a_batch_goes_in_several(db, now, monkeypatch):

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from idp.store import code, counter, lease, refresh_token, totp, used_jti
+from idp.store.counter import Counter
 from idp.store.digests import digest
 from idp.store.ids import new_id
 
@@ -126,19 +127,20 @@ def test_tries_run_out_and_come_back_with_the_window(db, now):
         assert taken == [True, True, False]
         assert not counter.take(tx, "ip", now + MINUTE - dt.timedelta(seconds=1), limit=2, window=MINUTE)
         assert counter.take(tx, "ip", now + MINUTE, limit=2, window=MINUTE)
-        assert counter.find(tx, "ip").failures == 1
+        assert tx.get(Counter, "ip").failures == 1
 
 
 def test_failures_add_up_until_a_reset(db, now):
     with db.write() as tx:
-        assert [counter.fail(tx, "name", now) for _ in range(3)] == [1, 2, 3]
+        assert [counter.attempt(tx, "name", now, ceiling=5) for _ in range(3)] == [1, 2, 3]
         counter.block(tx, "name", now + 2 * MINUTE)
         counter.block(tx, "name", now + MINUTE)
-        assert [each.blocked_until for each in counter.find_all(tx, ["name", "other"])] == [now + 2 * MINUTE]
+        assert tx.get(Counter, "name", populate_existing=True).blocked_until == now + 2 * MINUTE
         assert counter.attempt(tx, "name", now + MINUTE, ceiling=5) is None
         assert counter.attempt(tx, "name", now + 2 * MINUTE, ceiling=5) == 4
         counter.reset(tx, "name")
-        assert counter.find(tx, "name") is None
+        tx.expire_all()
+        assert tx.get(Counter, "name") is None
 
 
 @pytest.mark.attack("TK8")

@@ -89,7 +89,7 @@ def _after(ended: AbstractServer[Any], settings: Settings) -> AbstractServer[Any
 
     def inherit() -> None:
         if ended.interrupt_signal:
-            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+            server.signal_handler_interrupt()  # type: ignore[no-untyped-call]  # granian types its arguments alone
 
     server.on_startup(inherit)
     return server

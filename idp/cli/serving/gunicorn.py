@@ -22,7 +22,7 @@ from idp.web import logs
 TARGET = "idp.wsgi"
 
 
-class Log(Logger):  # type: ignore[misc]
+class Log(Logger):  # type: ignore[misc]  # gunicorn is untyped
     """What gunicorn says goes the way of every other event: JSON, and masked, for it quotes requests."""
 
     def setup(self, cfg: Any) -> None:
@@ -31,7 +31,7 @@ class Log(Logger):  # type: ignore[misc]
         self.error_log.propagate = True
 
 
-class Gunicorn(BaseApplication):  # type: ignore[misc]
+class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """gunicorn configured from the settings alone: no file, no GUNICORN_CMD_ARGS."""
 
     def __init__(self, options: dict[str, Any], *, seats: int) -> None:

@@ -25,7 +25,7 @@ def _serve(port: int, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.configure()
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # this class of it is untyped
     listening = told = False
     while os.getppid() == parent:
         if not listening:

@@ -15,7 +15,7 @@ SECONDS: Final = 10.0
 CONNECTIONS: Final = 800
 
 
-class Worker(gthread.ThreadWorker):  # type: ignore[misc]
+class Worker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     """Threads are few and connections many: who holds one too long is cut off."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
