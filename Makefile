@@ -6,9 +6,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PROJECT := setup.cfg setup.py pyproject.toml
 
-RUN_READY  := $(VENV)/.ready-run
-TEST_READY := $(VENV)/.ready-test
-NODE_READY := tests/interop/node_modules/.ready
+RUN_READY   := $(VENV)/.ready-run
+TEST_READY  := $(VENV)/.ready-test
+BENCH_READY := $(VENV)/.ready-bench
+NODE_READY  := tests/interop/node_modules/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Databases of the tests live in memory where they can: the suite is about rules, and the disk would set its pace.
@@ -17,7 +18,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-long check bench docs format clean system-packages
+.PHONY: help run install test test-long check bench docs format clean system-packages bench-packages
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -48,7 +49,7 @@ check: $(TEST_READY) ## Lint, types, layers, migrations, generated documents: wh
 	$(BIN)/python -m tests.check.documents
 	$(BIN)/python -m tests.check.traces
 
-bench: $(TEST_READY) $(NODE_READY) ## Measure against rivals and write docs/benchmarks.md
+bench: $(BENCH_READY) $(NODE_READY) bench-packages ## Measure against rivals and write docs/benchmarks.md
 	$(BIN)/python -m tests.bench $(ARGS)
 
 docs: $(TEST_READY) ## Write the generated documents again
@@ -65,6 +66,9 @@ clean: ## Remove everything that was installed or built; var/ with its data stay
 system-packages: $(TEST_READY)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/system-packages
 
+bench-packages: $(BENCH_READY)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/system-packages bench
+
 $(BIN)/python:
 	@PYTHON=$(PYTHON) VENV=$(VENV) .ci/make-venv
 
@@ -77,6 +81,11 @@ $(TEST_READY): $(PROJECT) | $(BIN)/python
 	@echo "Installing Gatehouse and its test tools into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $(RUN_READY) $@
+
+$(BENCH_READY): $(TEST_READY)
+	@echo "Installing the rivals that come as wheels into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
+	@touch $@
 
 $(NODE_READY): tests/interop/package.json tests/interop/package-lock.json | $(TEST_READY)
 	@echo "Installing the foreign clients into tests/interop/node_modules ..."
