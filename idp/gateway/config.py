@@ -49,6 +49,7 @@ class ServerConfig:
     shape: Shape = "proxy"
     contract: Contract = "nginx"  # for forward_auth: which front asks
     listen: Address = Address()
+    admin: Address | None = Address(port=9102)  # for whoever watches: metrics and the page of the status
     hosts: frozenset[str] = frozenset()  # names this gateway answers to, beside those of its routes
     drain_seconds: float = 30.0
     connect_seconds: float = 3.0

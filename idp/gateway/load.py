@@ -130,6 +130,7 @@ def _server(table: t.Table) -> ServerConfig:
         shape=cast("Shape", table.value("shape", t.one_of("proxy", "forward_auth"), "proxy")),
         contract=cast("Contract", table.value("contract", t.one_of("nginx", "caddy", "traefik", "envoy"), "nginx")),
         listen=table.value("listen", values.address, Address()),
+        admin=table.value("admin", values.admin, ServerConfig().admin),
         hosts=table.value("hosts", values.hosts, frozenset()),
         drain_seconds=table.value("drain", t.duration, 30.0),
         connect_seconds=table.value("connect_timeout", t.duration, 3.0),

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 import uvicorn
 
+from idp.gateway.admin import Admin
 from idp.gateway.config import Config
 from idp.gateway.contracts import FRONTS
 from idp.gateway.decide import Gate
@@ -23,6 +24,7 @@ from idp.gateway.reload import Reload
 from idp.gateway.server.exchange import Shape
 from idp.gateway.server.protocol import GatewayProtocol, protocol_with
 from idp.gateway.server.watch import Watch, Watched
+from idp.gateway.status.look import Watching
 
 _FIRST_KEYS_SECONDS: Final = 3.0
 _LOOK_EVERY: Final = 0.02
@@ -46,10 +48,27 @@ class GatewayServer(uvicorn.Server):
         self._log = log
         self._proxy = proxy
         self._watch = Watch(self._watched)
+        self.admin = self._admin(gate, log)
+
+    def _admin(self, gate: Gate, log: JsonLines) -> Admin | None:
+        """Give whoever watches an address of their own, unless the file says otherwise."""
+        address, proxy, reload = gate.rules.config.server.admin, self._proxy, self._reload
+        watching = Watching(
+            gate=gate,
+            clients=lambda: len(self.server_state.connections),
+            problems=lambda: reload.problems if reload is not None else (),
+            behind=lambda: proxy.behind.all() if proxy is not None else (),
+        )
+        watching.tell(gate.metrics)
+        if address is None:
+            return None
+        return Admin(watching, address, log=log, headers=lambda: self.server_state.default_headers)
 
     def _watched(self) -> Iterator[Watched]:
         """Everything with a deadline: clients, and what stands behind."""
         yield from cast("set[GatewayProtocol]", self.server_state.connections)
+        if self.admin is not None:
+            yield from self.admin.connections
         if self._proxy is not None:
             yield from self._proxy.watched()
 
@@ -63,6 +82,8 @@ class GatewayServer(uvicorn.Server):
         await super().startup(sockets)
         self._watch.start()
         self._begin_reloading()
+        if self.admin is not None:
+            self.admin.start()
         for server in self.servers:
             for listener in server.sockets:
                 self._log.event("listening", address=listener.getsockname(), ready=self._gate.ready())
@@ -83,6 +104,8 @@ class GatewayServer(uvicorn.Server):
             self._proxy.drain()
         await super().shutdown(sockets)
         self._watch.stop()
+        if self.admin is not None:
+            self.admin.stop()
         if self._proxy is not None:
             self._proxy.behind.close()
         self._gate.stop()

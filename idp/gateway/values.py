@@ -84,6 +84,11 @@ def address(value: Any) -> Address:
     return Address(host=host, port=int(port))
 
 
+def admin(value: Any) -> Address | None:
+    """Read where to tell how the gateway is doing, if anywhere."""
+    return None if value == "off" else address(value)
+
+
 def host(value: Any) -> str:
     """Read a host, in lower case."""
     given = t.text(value).lower()

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.cli.gateway import cli
-from idp.gateway.decide import _line
+from idp.gateway import record
 from idp.gateway.log import JsonLines
 from idp.gateway.request import Decision, Request
 from tests.gateway.conftest import config_text
@@ -187,7 +187,7 @@ def test_every_decision_is_one_line_of_json_whatever_was_asked(text, data):
     decision = Decision()
     decision.path = decision.reason = text
     request = Request(method=text, target=data, host=data, headers=[], peer=text)
-    line = _line(1.0, request, decision, 0.5)
+    line = record.line(1.0, request, decision, 0.5)
     assert "\n" not in line
     read = json.loads(line)
     assert (read["path"], read["method"], read["us"]) == (text, text, 500_000)

@@ -57,6 +57,7 @@ _READERS: Final[Mapping[str, Schema]] = {
     "_poll": _SPAN,
     "read": _SPAN,  # what `_at_most` gives
     "address": _TEXT,
+    "admin": _TEXT,
     "size": {"type": "string", "pattern": "^[0-9]{1,12}(B|KB|MB|GB)$"},
     "scopes": _SCOPES,
     "listed_scopes": {**_SCOPES, "minItems": 0},
