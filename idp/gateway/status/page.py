@@ -135,16 +135,15 @@ def _refusals(facts: Facts) -> str:
     rows = [
         (
             _time(each.at),
-            f'<span class="mono">{escape(each.method)} {escape(each.path)}</span>',
-            escape(each.route or "no route"),
-            f"{escape(each.reason)}{' (let pass: shadow mode)' if each.shadow else ''}",
+            f'<span class="mono">{escape(each.method)} {escape(each.path)}</span>{_small(each.route or "no route")}',
+            escape(each.reason) + (_small("let pass: shadow mode") if each.shadow else ""),
             escape(str(each.status)),
             f'<span class="mono">{escape(each.id)}</span>',
         )
         for each in facts.refusals
     ]
     hint = '<p class="soft">With the id, <span class="mono">idp gateway explain</span> says which rule it was.</p>'
-    return hint + _table("Last refusals", ("When", "Request", "Route", "Why", "Status", "Decision"), rows)
+    return hint + _table("Last refusals", ("When", "Request", "Why", "Status", "Decision"), rows)
 
 
 def _routes(facts: Facts) -> str:
