@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, redirect, request
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("consent", __name__)
 
+SHORT: Final = 8  # bytes of a digest: enough to tell a few names apart
 # What the OpenID scopes mean to a person (OpenID Connect Core section 5.4).
 WORDS = {
     scope.OPENID: ("Know that you signed in", "a number that stands for you, the same each time"),
@@ -52,7 +52,7 @@ def ask() -> ResponseReturnValue:
         tos_uri=now_at.client.tos_uri,
         username=_here(now_at).account.username,
         scopes=_described(now_at),
-        shown=_shown(now_at),
+        shown=" ".join(sorted(_shown(now_at))),
         return_host=redirect_uri.host(now_at.request.redirect_uri),
     )
 
@@ -61,8 +61,8 @@ def ask() -> ResponseReturnValue:
 def decide() -> ResponseReturnValue:
     """Take the answer. Only yes or no is read from the form."""
     now_at = visit.at(Step.CONSENT)
-    if request.form.get("shown") != _shown(now_at):
-        # Somebody else is here by now, or the scopes have changed: this answer is to another question.
+    if not _shown(now_at) <= set(request.form.get("shown", "").split()):
+        # Somebody else is here by now, or more would be given than was asked: this answer is to another question.
         return redirect(now_at.url(Step.CONSENT), 303)
     if "consent-deny" in request.form:
         metrics.signin("consent", "denied")
@@ -74,10 +74,10 @@ def decide() -> ResponseReturnValue:
     return visit.onward(now_at.signin.id)
 
 
-def _shown(now_at: Visit) -> str:
-    """Name what the page asks and whom; it guards nothing by itself, for the server's own copy is what counts."""
-    asked = json.dumps([_here(now_at).account.id, {name: list(now_at.scopes[name]) for name in sorted(now_at.scopes)}])
-    return digest(asked)[:16].hex()
+def _shown(now_at: Visit) -> frozenset[str]:
+    """Name whom the page asks, and each thing it asks for; what is given is the server's own copy all the same."""
+    scopes = [f"{audience} {name}" for audience, names in now_at.scopes.items() for name in names]
+    return frozenset(digest(each)[:SHORT].hex() for each in (_here(now_at).account.id, *scopes))
 
 
 def _remember(now_at: Visit) -> bool:

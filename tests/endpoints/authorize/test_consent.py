@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.endpoints.authorize import consent as step
-from idp.store import client, consent
+from idp.store import client, consent, group
 from idp.store.audit import AuditRow
 from tests.fixtures.browser import STATE, Browser, parameters
 from tests.fixtures.clients import App
@@ -237,3 +237,18 @@ def test_an_app_on_the_device_is_answered_in_the_persons_sight_each_time(
     assert parameters(browser.authorize(public_app, prompt="none"))["error"] == "consent_required"
     assert "code" in parameters(browser.submit(page, "consent-allow"))
     assert "code" in parameters(browser.sign_in(alice, public_app, prompt="login"))
+
+
+def test_what_was_not_shown_is_asked_for(browser: Browser, web_app: App, bob: Person, services: Services) -> None:
+    page = browser.sign_in(bob, web_app, scope="openid orders:read")
+    assert "orders:read" not in page.text
+    with services.db.write() as tx:
+        staff = group.find(tx, "staff")
+        assert staff is not None
+        group.add_member(tx, staff.id, bob.id)
+    again = browser.submit(page, "consent-allow")
+    assert "orders:read" in again.text
+    code = parameters(browser.submit(again, "consent-allow"))["code"]
+    assert set(browser.redeem(web_app, code, resource="https://orders.example").get_json()["scope"].split()) == {
+        "orders:read"
+    }
