@@ -6,14 +6,19 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from idp.gateway import files
+from idp.gateway.admin import Admin
+from idp.gateway.config import Address
 from idp.gateway.load import ConfigError, parse
+from idp.gateway.status.look import Watching
 from tests.gateway.conftest import Running, config_text
+from tests.gateway.fakes import Log
 from tests.gateway.issuer import Issuer
-from tests.gateway.raw import Answer, ask, request
+from tests.gateway.raw import Answer, Client, ask, request
 from tests.gateway.upstream import Upstream
 
 Serve = Callable[[str], Running]
@@ -149,3 +154,20 @@ def test_it_stands_on_loopback_unless_the_file_says_otherwise(issuer: Issuer) ->
 def test_a_file_that_is_missing_is_named() -> None:
     with pytest.raises(FileNotFoundError):
         files.read("static/nothing.css")
+
+
+def test_nobody_who_watches_is_waited_for_at_the_end(serve: Serve, issuer: Issuer, upstream: Upstream) -> None:
+    running = serve(config_text(issuer, upstream, server=LOOPBACK))
+    with Client(address(running)) as watcher:
+        watcher.send(b"GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert watcher.answer().status == 200
+        running.server.should_exit = True
+        deadline = time.monotonic() + 10
+        while not running.lines("stopped") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert running.lines("stopped")
+
+
+def test_what_never_began_can_be_ended() -> None:
+    gate = SimpleNamespace()
+    Admin(Watching(gate=gate), Address(port=0), log=Log(), headers=list).stop()  # type: ignore[arg-type]
