@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+import redis
 
 from tests.gateway.conftest import Running
 from tests.gateway.issuer import AUDIENCE, Issuer
 from tests.gateway.raw import Client, request
 from tests.gateway.upstream import Upstream
+from tests.services.program import Program, free_port
+from tests.services.provider import IDP
 from tests.services.redis import RedisServer
 
 RATE, BURST = 50, 20
+ROUNDS = 20
+Address = tuple[str, int] | str
 
 
-def file(issuer: Issuer, upstream: Upstream, store: RedisServer) -> str:
+def file(issuer: Issuer, upstream: Upstream, store: RedisServer, *, port: int = 0) -> str:
     return f"""
 version = 1
 [server]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{port}"
 drain = "1s"
 [limits]
 store = "redis"
@@ -47,20 +53,20 @@ def gateways(serve, issuer, upstream, store) -> list[Running]:
 class Load:
     """Callers that never stop asking, two for each gateway; what they were answered, when, and after how long."""
 
-    def __init__(self, gateways: Sequence[Running], token: str) -> None:
+    def __init__(self, addresses: Sequence[Address], token: str) -> None:
         self.answers: list[tuple[float, int, int, float]] = []  # when, which gateway, status, seconds
         self._stop = threading.Event()
         self._data = request(token=token)
         self._threads = [
-            threading.Thread(target=self._ask, args=(number, running), daemon=True)
-            for number, running in enumerate(gateways)
+            threading.Thread(target=self._ask, args=(number, address), daemon=True)
+            for number, address in enumerate(addresses)
             for _ in range(2)
         ]
         for thread in self._threads:
             thread.start()
 
-    def _ask(self, number: int, running: Running) -> None:
-        with Client(running.address) as client:
+    def _ask(self, number: int, address: Address) -> None:
+        with Client(address) as client:
             while not self._stop.wait(0.002):
                 began = time.monotonic()
                 client.send(self._data)
@@ -101,7 +107,7 @@ def turned(gateways: Sequence[Running], *, away: bool) -> None:
 
 @pytest.fixture
 def load(gateways, token):
-    load = Load(gateways, token)
+    load = Load([running.address for running in gateways], token)
     yield load
     load.end()
     assert {status for _, _, status, _ in load.answers} <= {200, 429}
@@ -148,3 +154,57 @@ def test_a_hung_redis_holds_no_request_longer_than_its_time(gateways, load, stor
     # Only those who were asking when it happened have waited at all: one per caller, and a probe holds up nobody.
     assert len([seconds for seconds in slow if seconds > 0.09]) <= 8
     assert slow[-1] < 0.1 + 0.4
+
+
+def trouble_of(store: RedisServer, name: str) -> Iterator[None]:
+    """Make trouble, and end it."""
+    with redis.Redis.from_url(store.url) as client:
+        if name == "kill":
+            store.kill()
+            yield
+            store.start()
+        elif name == "hang":
+            store.hang()
+            yield
+            store.go_on()
+        elif name == "full":
+            client.config_set("maxmemory", "1")
+            yield
+            client.config_set("maxmemory", "0")
+        else:
+            client.flushall()
+            yield
+
+
+@pytest.mark.long
+@pytest.mark.attack("GW24")
+def test_twenty_troubles_of_a_redis_open_nothing_and_close_nothing(
+    issuer, upstream, store, tmp_path, token, record_property
+):
+    ports = [free_port() for _ in range(2)]
+    with contextlib.ExitStack() as running:
+        for port in ports:
+            (tmp_path / f"{port}.toml").write_text(file(issuer, upstream, store, port=port))
+            command = [IDP, "gateway", "run", "--config", tmp_path / f"{port}.toml"]
+            running.enter_context(Program(command, log=tmp_path / f"{port}.log")).wait_for_port(port)
+        load = Load([("127.0.0.1", port) for port in ports], token)
+        running.callback(load.end)
+        slowest = 0.0
+        for number in range(ROUNDS):
+            trouble = trouble_of(store, ("kill", "hang", "full", "flush")[number % 4])
+            next(trouble)
+            during = load.during(1.0)
+            next(trouble, None)
+            load.during(1.0)
+            slowest = max(slowest, *(seconds for _, _, _, seconds in during))
+            assert all(passed(during, gateway) > 0 for gateway in (0, 1)), (number, "closed for all")
+            assert passed(load.answers) <= 2 * within(load.answers), (number, "opened")
+        load.end()
+        everything = load.answers
+    assert {status for _, _, status, _ in everything} == {200, 429}
+    # A share may be unused when its gateway begins to count alone, and what comes back is empty.
+    allowed = within(everything) + ROUNDS * (BURST + BURST // 2)
+    assert passed(everything) <= allowed
+    record_property("troubles of a Redis under load, two gateways", ROUNDS)
+    record_property("let through, of what the limit allows", f"{passed(everything) / within(everything):.2f}")
+    record_property("slowest answer meanwhile", f"{slowest * 1000:.0f} ms")
