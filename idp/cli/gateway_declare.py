@@ -14,6 +14,11 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CONFIG = click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings of the provider; idp.toml here by default."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
 
 def _common(command: F) -> F:
     options = (
@@ -23,10 +28,8 @@ def _common(command: F) -> F:
             "--jwks", type=click.Path(path_type=Path), help="The gateway's public keys, if its key_file is elsewhere."
         ),
         click.option("--prune", is_flag=True, help="Take away what people made by hand and the file does not name."),
-        click.option(
-            "--config", type=click.Path(path_type=Path), help="Settings of the provider; idp.toml here by default."
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        _CONFIG,
+        _JSON,
     )
     for option in reversed(options):
         command = option(command)
@@ -40,7 +43,7 @@ def plan(*, as_json: bool, **given: Any) -> None:
 
     Changes nothing. Ends with 0 when they agree and with 2 when they do not.
     """
-    commands = _provider()
+    commands = _provider("commands")
     commands.plan(commands.Options(**given), as_json=as_json)
 
 
@@ -53,12 +56,20 @@ def apply(*, as_json: bool, yes: bool, expected: str | None, **given: Any) -> No
 
     What an earlier apply has made and FILE no longer names is taken back; what people made by hand stays.
     """
-    commands = _provider()
+    commands = _provider("commands")
     commands.apply(commands.Options(**given), yes=yes, expected=expected, as_json=as_json)
 
 
-COMMANDS = (plan, apply)
+@click.command()
+@_CONFIG
+@_JSON
+def streams(*, config: Path | None, as_json: bool) -> None:
+    """List the gateways that hear from the provider what is revoked, and how far each of them is."""
+    _provider("streams").streams(config, as_json=as_json)
 
 
-def _provider() -> Any:
-    return importlib.import_module("idp.cli.declaring.commands")
+COMMANDS = (plan, apply, streams)
+
+
+def _provider(name: str) -> Any:
+    return importlib.import_module(f"idp.cli.declaring.{name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, literal, select, text, update
@@ -133,8 +134,40 @@ def acknowledge(tx: Session, stream_id: str, event_ids: Sequence[str]) -> int:
 
 def listing(tx: Session) -> Sequence[tuple[Stream, int]]:
     """Return every stream and how much waits for it."""
-    count = select(func.count()).where(Waiting.stream_id == Stream.id).scalar_subquery()
-    return [(row[0], row[1]) for row in tx.execute(select(Stream, count).order_by(Stream.client_id, Stream.name))]
+    return [(each.stream, each.waiting) for each in standing(tx)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far one stream is."""
+
+    stream: Stream
+    waiting: int
+    oldest: dt.datetime | None  # when the first happened that it has not acknowledged
+
+    def lag(self, now: dt.datetime) -> dt.timedelta:
+        """Tell for how long something has waited."""
+        return dt.timedelta(0) if self.oldest is None else max(dt.timedelta(0), now - self.oldest)
+
+
+def standing(tx: Session) -> Sequence[Standing]:
+    """Return how far every stream is, by client and name."""
+    counted = (
+        select(Waiting.stream_id, func.count().label("waiting"), func.min(Event.at).label("oldest"))
+        .join(Event, Event.id == Waiting.event_id)
+        .group_by(Waiting.stream_id)
+        .subquery()
+    )
+    found = select(Stream, counted.c.waiting, counted.c.oldest).outerjoin(counted, counted.c.stream_id == Stream.id)
+    return [
+        Standing(stream=row[0], waiting=row[1] or 0, oldest=row[2])
+        for row in tx.execute(found.order_by(Stream.client_id, Stream.name))
+    ]
+
+
+def outbox(tx: Session) -> int:
+    """Return how many events are kept."""
+    return tx.scalar(select(func.count()).select_from(Event)) or 0
 
 
 def _lock(tx: Session, function: str) -> None:

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from idp.audit.seal import AuditSealer
-from idp.store import prune
+from idp.store import event, prune
+from idp.store.database import Database
+from idp.web import metrics
 from idp.web.logs import log
 from idp.web.services import Services
 
 TICK = 1.0
 KEYS_EVERY = timedelta(seconds=30)
 PRUNE_EVERY = timedelta(minutes=10)
+LOOK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -59,6 +62,7 @@ class Housekeeper:
             Duty("seal the audit", timedelta(0), sealer.run),
             Duty("keep keys fresh", min(KEYS_EVERY, services.settings.publish_lead / 2), services.keyring.ensure),
             Duty("tell what was issued", timedelta(0), services.tally.tell),
+            Duty("look how far gateways are", LOOK_EVERY, lambda now: tell_streams(services.db, now)),
             Duty(
                 "forget what is over",
                 PRUNE_EVERY,
@@ -86,3 +90,15 @@ class Housekeeper:
     def _loop(self) -> None:
         while not self._ended.wait(TICK):
             self.round()
+
+
+def tell_streams(db: Database, now: datetime) -> None:
+    """Let metrics say how far the gateways are that listen, by client: replicas of one share its figures."""
+    with db.read() as tx:
+        outbox, found = event.outbox(tx), event.standing(tx)
+    figures: dict[str, tuple[int, int, float]] = {}
+    for each in found:
+        streams, waiting, lag = figures.get(each.stream.client_id, (0, 0, 0.0))
+        late = max(lag, each.lag(now).total_seconds())
+        figures[each.stream.client_id] = (streams + 1, waiting + each.waiting, late)
+    metrics.events(outbox, figures)

@@ -6,11 +6,12 @@ prometheus_client decides at import, by PROMETHEUS_MULTIPROC_DIR: `idp run` sets
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,6 +21,16 @@ _refused: Final = Counter("idp_refusals_total", "Requests refused, by endpoint a
 _faults: Final = Counter("idp_faults_total", "Requests that broke on our side", ["endpoint"])
 _authorized: Final = Counter("idp_authorizations_total", "Authorization codes issued")
 _signins: Final = Counter("idp_signins_total", "Sign-in steps, by step and outcome", ["step", "outcome"])
+
+# Each worker looks at the same store, so the latest word counts for all.
+_NEWEST: Final = "mostrecent"
+_outbox: Final = Gauge("idp_event_outbox", "Events kept for gateways", multiprocess_mode=_NEWEST)
+_streams: Final = Gauge("idp_event_streams", "Gateways that listen", ["client"], multiprocess_mode=_NEWEST)
+_waiting: Final = Gauge("idp_events_waiting", "Events not yet acknowledged", ["client"], multiprocess_mode=_NEWEST)
+_lag: Final = Gauge(
+    "idp_event_lag_seconds", "Age of the oldest event not yet acknowledged", ["client"], multiprocess_mode=_NEWEST
+)
+_heard: Final[set[str]] = set()
 
 
 def issued(grant_type: str) -> None:
@@ -45,6 +56,21 @@ def authorized() -> None:
 def signin(step: str, outcome: str) -> None:
     """Count one step of a sign-in: password, totp, recovery, consent."""
     _signins.labels(step, outcome).inc()
+
+
+def events(outbox: int, streams: Mapping[str, tuple[int, int, float]]) -> None:
+    """Say how far gateways are: by client how many listen, how much waits for them, and for how long."""
+    _outbox.set(outbox)
+    for client in _heard - streams.keys():  # a series cannot be taken back from every worker: it says nothing waits
+        _set(client, (0, 0, 0.0))
+    for client, figures in streams.items():
+        _set(client, figures)
+    _heard.update(streams)
+
+
+def _set(client: str, figures: tuple[int, int, float]) -> None:
+    for gauge, value in zip((_streams, _waiting, _lag), figures, strict=True):
+        gauge.labels(client).set(value)
 
 
 def render() -> bytes:

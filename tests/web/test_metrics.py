@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
-from idp.web import metrics
+from idp.store import client, event
+from idp.web import housekeeping, metrics
 
 
 def value(line_start):
@@ -58,3 +60,29 @@ def test_counts_the_steps_of_a_sign_in_and_what_came_of_it(browser, web_app, ali
     assert more['idp_signins_total{outcome="refused",step="password"}'] == 1
     assert more['idp_signins_total{outcome="accepted",step="password"}'] == 1
     assert more["idp_authorizations_total"] == 1
+
+
+def test_says_how_far_gateways_are_and_when_one_is_gone(db):
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    late = now - timedelta(seconds=40)
+    with db.write() as tx:
+        client.create(tx, client_id="web-app", name="Gateway", auth_method="none", now=now)
+        event.open_stream(tx, "web-app", "one", now, since=now)
+        event.open_stream(tx, "web-app", "two", now, since=now)
+        event.tell(tx, "token", ["jti"], late, reason="test")
+        event.acknowledge(tx, event.find_stream(tx, "web-app", "two").id, [each.id for each in events(tx, now)])
+    housekeeping.tell_streams(db, now)
+    assert value("idp_event_outbox") == 1
+    assert value('idp_event_streams{client="web-app"}') == 2
+    assert value('idp_events_waiting{client="web-app"}') == 1
+    assert value('idp_event_lag_seconds{client="web-app"}') == 40
+    with db.write() as tx:
+        client.remove(tx, "web-app", now)
+    housekeeping.tell_streams(db, now)
+    assert value('idp_event_streams{client="web-app"}') == 0
+    assert value('idp_event_lag_seconds{client="web-app"}') == 0
+
+
+def events(tx, now):
+    stream = event.find_stream(tx, "web-app", "two")
+    return event.waiting(tx, stream.id, since=now - timedelta(hours=1), limit=10)
