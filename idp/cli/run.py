@@ -18,8 +18,9 @@ from idp.cli.key import told
 from idp.cli.serving import granian as fast
 from idp.cli.serving import gunicorn, metrics
 from idp.cli.serving.tls import Unusable
+from idp.clients.client import AUTHORIZATION_CODE as CODE
 from idp.settings import Settings, SettingsError
-from idp.store import migrate
+from idp.store import api, client, migrate
 from idp.store.sealed import load_master_key
 
 SERVERS = ("granian", "gunicorn")
@@ -66,6 +67,12 @@ def _upgrade(settings: Settings) -> None:
     # What would stop every worker is told here, once and in words.
     with db.opened(settings) as database:
         migrate.upgrade(database.engine)
+        with database.read() as tx:
+            asked = {each.audience: each.signing_alg for each in api.listing(tx)}
+            asked |= {each.client_id: each.id_token_alg for each in client.listing(tx) if CODE in each.grant_types}
+    for name, alg in asked.items():
+        if alg not in settings.signing_algs:
+            click.echo(f"signing_algs: {name} is to have tokens signed with {alg}, and will get none", err=True)
     with told():
         load_master_key(settings.master_key_file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from idp.cli import main, run
 from idp.settings import Settings
+from idp.store import api, client
+from idp.store.database import Database
 from idp.store.sealed import create_master_key
 from tests.services.authority import Certificate
 from tests.services.program import free_port
@@ -153,3 +156,19 @@ def test_a_stop_before_it_serves_is_a_stop() -> None:
     with pytest.raises(SystemExit) as stopped:
         run._stop(15, None)
     assert stopped.value.code == 0
+
+
+def test_says_whose_tokens_nobody_can_sign(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.fast, "serve", lambda _: None)
+    assert folder.run().stderr == ""
+    settings = Settings.load(None, **folder.facts)
+    database = Database.open(settings.database_url)
+    now = datetime.now(UTC)
+    with database.write() as tx:
+        api.create(tx, audience="https://orders.example", name="Orders", signing_alg="ES256", now=now)
+        for name, grants in (("web-app", ["authorization_code"]), ("service", ["client_credentials"])):
+            client.create(tx, client_id=name, name=name, auth_method="none", grant_types=grants, now=now)
+    database.close()
+    assert folder.run().stderr == ""
+    told = folder.run(signing_algs="EdDSA").stderr.splitlines()
+    assert [line.split()[1] for line in told] == ["https://orders.example", "web-app"]
