@@ -95,7 +95,7 @@ def test_discovery_tells_what_there_is(http: Http) -> None:
     document = response.get_json()
     assert document["issuer"] == ISSUER
     addresses = [value for name, value in document.items() if name.endswith(("_endpoint", "_uri"))]
-    assert len(addresses) == 7
+    assert len(addresses) == 8
     assert all(address.startswith(f"{ISSUER}/") for address in addresses)
     assert "RS256" in document["id_token_signing_alg_values_supported"]
     assert {"openid", *BY_SCOPE} <= set(document["scopes_supported"])
