@@ -119,6 +119,8 @@ def _row(route: Route) -> dict[str, object]:
         "role_any": sorted(route.require.role_any),
         "role_all": sorted(route.require.role_all),
         "mode": route.mode,
+        "limit": [words.limit(limit) for limit in route.limits or ()],
+        "concurrency": route.concurrency,
     }
 
 
@@ -127,5 +129,8 @@ def _sentence(route: Route) -> str:
     steps = Judge(route.require, route.when, None, template=route.path).steps
     more = [words.sentence(step.condition) for step in steps if not isinstance(step.condition, Scope | RoleAny)]
     needs = ", ".join(filter(None, [" ".join(sorted(route.require.scopes)), " or ".join(roles), *more])) or "any token"
-    methods = ",".join(sorted(route.methods))
-    return f"{route.id}: {methods} {route.host or '*'}{route.path.text} for {route.audience} with {needs}"
+    limits = [words.limit(limit) for limit in route.limits or ()]
+    if route.concurrency is not None:
+        limits.append(f"{route.concurrency} under way at once")
+    limited = f"; {'; '.join(limits)}" if limits else ""
+    return f"{route.id}: {words.where(route)} for {route.audience} with {needs}{limited}"

@@ -251,6 +251,13 @@ def test_check_ends_with_one_for_warnings_and_with_strict_for_notes(gateway):
     told = json.loads(gateway("check", "--json", text=file(SHADOW)))
     assert told["findings"][0]["level"] == "note"
     assert "claim.sub equals path.uid or role auditor" in gateway("check", text=file(OWN))
+    said = gateway("check", text=LIMITED)
+    assert said.splitlines()[1] == (
+        f"  r: GET */users/{{uid}} for {AUDIENCE} with a:read; at most 2/h for each address, 2 at once, before its "
+        "token is looked at; at most 1/h for each subject, 1 at once; 1 under way at once"
+    )
+    (row,) = json.loads(gateway("check", "--json", text=LIMITED))["routes"]
+    assert (len(row["limit"]), row["concurrency"]) == (2, 1)
 
 
 def test_the_schema_is_printed(gateway):
