@@ -16,6 +16,13 @@ class Bind:
     dpop: Demand | None = None
     mtls: bool = False
 
+    def __str__(self) -> str:
+        said = (
+            "" if self.dpop is None else f"a proof of the key ({self.dpop})",
+            "the certificate" if self.mtls else "",
+        )
+        return " and ".join(filter(None, said)) or "no holder"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dpop:

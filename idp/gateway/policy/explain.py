@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from idp.gateway.binding.model import ANYBODY
 from idp.gateway.config import Config, Route
 from idp.gateway.policy import words
 from idp.gateway.policy.judge import Judge
@@ -30,11 +31,19 @@ _EARLY: Final = {
     "no_keys": "the keys of the issuer could not be had, so no token could be checked",
     "fault": "the gateway itself was at fault; its log has an event of that moment",
     "revoked": "the token, its session, its client or its person has been revoked",
+    "bound to a key": "the token is bound to a key, and was sent as if it were anybody's",
+    "not bound to a key": "the token is bound to no key, where one had to be proved",
+    "bound to another key": "the proof is of another key than the token's",
+    "not bound to a certificate": "the token is bound to no certificate, where the route demands one",
+    "bound to another certificate": "the caller showed another certificate than the token's, or none",
+    "not one proof": "no proof came with the token, or more than one",
+    "proof nonce": "the proof lacks the nonce of this gateway, or has an old one",
+    "proof store": "whether the proof was used before could not be known",
     "busy": "as many requests as the route allows were under way",
     "late": "something that had to be asked elsewhere did not answer in time",
 }
 # What ends a decision after the policy was looked at, and passed.
-_LATER: Final = frozenset({"busy", "late"})
+_LATER: Final = frozenset({"busy", "late", "proof nonce", "proof store", "proof was used before"})
 _LIMIT: Final = "limit."
 
 
@@ -92,6 +101,8 @@ def _points(config: Config, line: Mapping[str, Any]) -> Iterator[Point]:
         yield Point(mark="FAILED", text=_why(line))
     else:
         yield Point(mark="passed", text=f"the token is sound and for {route.audience}")
+    if route.bind != ANYBODY:
+        yield Point(mark="note", text=f"the route asks for {route.bind}")
     if line.get("token"):
         yield Point(mark="note", text=f"the token has {line['token']}")
     if line.get("client_ip"):
