@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from subprocess import PIPE, STDOUT
@@ -18,6 +19,7 @@ from idp.clients.declaration import apply as applying
 from idp.clients.declaration.model import Declaration, Moved
 from idp.clients.declaration.plan import plan
 from idp.gateway.load import parse
+from idp.gateway.policy.lint import findings
 from idp.jose.keys import SigningKey
 from idp.store import api, client, declared, event, role
 from idp.store.digests import digest
@@ -522,6 +524,21 @@ def test_what_the_provider_cannot_take_is_said(ground: Ground, old: str, new: st
         assert api.listing(tx) == []
 
 
+def test_the_provider_itself_is_never_made_nor_taken_away(ground: Ground) -> None:
+    own = ROUTES.replace(ORDERS, PROVIDER).replace("order-", "own-").replace("/orders", "/own")
+    own = own.replace('scope = ["read"]', 'scope = ["openid"]').replace('scope = "write"', 'scope = "profile"')
+    ground.write(ISSUER + ROUTES + own)
+    assert f"+ API {PROVIDER}" not in ground.lines()
+    ground.apply()
+    ground.write(ISSUER + ROUTES)
+    ground.apply("--prune")
+    with ground.cli.db.read() as tx:
+        found = api.find(tx, PROVIDER)
+        assert found is not None
+        assert found.builtin
+        assert {"openid", "profile"} <= {each.name for each in api.scopes(tx, found.id)}
+
+
 def test_a_file_without_a_client_needs_a_name(ground: Ground) -> None:
     ground.write(f'version = 1\n[issuers.main]\nissuer = "{PROVIDER}"\n' + ROUTES)
     assert "--name" in ground.cli.refused("gateway", "plan", str(ground.file))
@@ -547,3 +564,17 @@ def test_streams_say_which_gateways_listen_and_how_far_they_are(ground: Ground) 
     told = ground.cli.told("gateway", "streams")
     assert "orders-gateway" in told
     assert "everything" in told
+
+
+def test_the_file_of_the_documentation_comes_to_what_the_documentation_shows(ground: Ground, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/how-to/declare-an-api.md").read_text()
+    (written,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert findings(parse(written), dt.date(2026, 11, 24)) == ()
+    public = tmp_path / "gateway.jwks"
+    key = SigningKey.generate("ES256")
+    public.write_text(json.dumps({"keys": [key.public_jwk()]}))
+    ground.write(written.replace("https://idp.example", PROVIDER))
+    told = ground.cli.run("gateway", "plan", str(ground.file), "--jwks", str(public)).stdout
+    shown = text.partition("--jwks gateway.jwks\n")[2].partition("Apply exactly")[0]
+    assert told.partition("Apply exactly")[0] == shown.replace("uE9s…", key.kid)
+    assert "Done: 19 added" in ground.apply("--jwks", str(public))

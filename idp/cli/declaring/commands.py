@@ -14,6 +14,7 @@ from idp.cli.context import Context, opened
 from idp.cli.declaring import reading
 from idp.cli.gateway_policy import read as read_file
 from idp.cli.key import answer
+from idp.clients import issuer_api
 from idp.clients.declaration.apply import apply as make_true
 from idp.clients.declaration.model import Change, Moved, Plan, Undeclarable
 from idp.clients.declaration.plan import plan as compare
@@ -82,11 +83,15 @@ def apply(options: Options, *, yes: bool, expected: str | None, as_json: bool) -
 
 
 def _read(options: Options, context: Context) -> reading.Read:
-    config = read_file(options.file)
+    config, provider = read_file(options.file), context.settings.issuer
     try:
-        return reading.read(config, provider=context.settings.issuer, name=options.name, jwks=_jwks(options.jwks))
+        read = reading.read(config, provider=provider, name=options.name, jwks=_jwks(options.jwks))
     except Undeclarable as wrong:
         raise click.ClickException(str(wrong)) from None
+    if provider in read.declaration.audiences:
+        # The provider's own API is there as soon as it has run once; here it may not have.
+        issuer_api.ensure(context.db, provider, context.now)
+    return read
 
 
 def _planned(context: Context, read: reading.Read, options: Options) -> Plan:
