@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from idp.cli import client_sender
-from idp.cli.api import find_api
+from idp.cli.api import find_api, find_scope
 from idp.cli.context import MFA, opened, read_secret
 from idp.cli.key import config_option, json_option
 from idp.cli.shown import client_facts, facts, show, table
@@ -137,14 +137,23 @@ def enable(client_id: str, config: Path | None, *, as_json: bool) -> None:
 @cli.command(name="scope")
 @click.argument("client_id")
 @click.argument("scopes", nargs=-1, required=True)
+@click.option("--api", "audience", metavar="AUDIENCE", help="Scopes of this API; needed where several have the word.")
 @click.option("--remove", "taken", is_flag=True, help="It may no longer ask for them.")
 @config_option
 @json_option
-def scope(client_id: str, scopes: tuple[str, ...], config: Path | None, *, taken: bool, as_json: bool) -> None:
+def scope(
+    client_id: str,
+    scopes: tuple[str, ...],
+    audience: str | None,
+    config: Path | None,
+    *,
+    taken: bool,
+    as_json: bool,
+) -> None:
     """Let a client ask for scopes."""
     with opened(config) as context, context.db.write() as tx:
         _find(tx, client_id)
-        for each in _scope_ids(tx, scopes):
+        for each in _scope_ids(tx, scopes) if audience is None else _scopes_at(tx, audience, scopes):
             (client.refuse_scope if taken else client.allow_scope)(tx, client_id, each)
         # The version tells every worker that its copy is old.
         client.change(tx, client_id, context.now, {})
@@ -257,6 +266,11 @@ def _scope_ids(tx: Session, names: Iterable[str]) -> list[str]:
         scope_row = api.find_scope(tx, find_api(tx, audiences[0]).id, name)
         found.extend([scope_row.id] if scope_row else ())
     return found
+
+
+def _scopes_at(tx: Session, audience: str, names: Iterable[str]) -> list[str]:
+    found = find_api(tx, audience)
+    return [find_scope(tx, found, name).id for name in names]
 
 
 def _find(tx: Session, client_id: str) -> Client:
