@@ -69,15 +69,15 @@ def test_scopes_of_an_api_are_allowed_by_name_or_all_together(cli: Cli) -> None:
 def test_a_scope_that_several_apis_have_needs_the_api(cli: Cli) -> None:
     cli.told("api", "create", "https://b.example", "--name", "B", "--scope", "read")
     assert "several APIs" in cli.refused("client", "create", "x", "--service", "--scope", "read")
+    assert "no scope" in cli.refused("client", "create", "x", "--service", "--scope", "none")
+    with cli.db.read() as tx:
+        assert client.find(tx, "x") is None
     cli.told("client", "create", "x", "--service")
     assert "several APIs" in cli.refused("client", "scope", "x", "read")
     chosen = ("client", "scope", "x", "read", "--api", "https://b.example")
     assert cli.json(*chosen)["scopes"] == {"https://b.example": ["read"]}
     assert cli.json(*chosen, "--remove")["scopes"] == {}
     assert "has no scope write" in cli.refused("client", "scope", "x", "write", "--api", "https://b.example")
-    assert "no scope" in cli.refused("client", "create", "x", "--service", "--scope", "none")
-    with cli.db.read() as tx:
-        assert client.find(tx, "x") is None
 
 
 def test_keys_make_a_client_without_a_secret(cli: Cli, tmp_path: Path) -> None:
