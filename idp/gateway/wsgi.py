@@ -15,10 +15,12 @@ from idp.gateway.policy import metadata
 from idp.gateway.policy.load import seconds, strengths
 from idp.gateway.policy.model import Require
 from idp.gateway.request import Decision
+from idp.gateway.rules import Rule
 from idp.gateway.template import Template
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Refusal = tuple[bytes, int, list[tuple[str, str]]]  # as Flask takes it: body, status, headers
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
@@ -104,7 +106,7 @@ class Guard:
         max_age: str | None = None,
         limit: Sequence[Mapping[str, object]] = (),
         issuer: str | None = None,
-    ) -> Callable[[Callable[P, R]], Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]]:
+    ) -> Callable[[Callable[P, R]], Callable[P, R | Refusal]]:
         """Let a function be called only with a token for this audience, with these scopes and these roles.
 
         `acr` ("aal2") and `max_age` ("15m") ask for a strong or recent sign-in; who has none is told what would do
@@ -126,11 +128,12 @@ class Guard:
             ),
             limits=given(limit),
         )
-        rule = self._gate.rule_for(route)
+        return self._by(self._gate.rule_for(route))
 
-        def guard(view: Callable[P, R]) -> Callable[P, R | tuple[bytes, int, list[tuple[str, str]]]]:
+    def _by(self, rule: Rule) -> Callable[[Callable[P, R]], Callable[P, R | Refusal]]:
+        def guard(view: Callable[P, R]) -> Callable[P, R | Refusal]:
             @functools.wraps(view)
-            def guarded(*args: P.args, **kwargs: P.kwargs) -> R | tuple[bytes, int, list[tuple[str, str]]]:
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Refusal:
                 self._gate.start()
                 environ = self._environ()
                 decision = self._gate.decide(request_of(environ), rule)
