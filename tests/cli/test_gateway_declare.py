@@ -325,6 +325,18 @@ def test_where_the_key_is_elsewhere_public_keys_will_do(ground: Ground, tmp_path
     assert "does not hold a JWK Set" in ground.cli.refused("gateway", "plan", str(ground.file), "--jwks", str(public))
 
 
+def test_keys_that_nobody_could_use_are_refused_whether_the_client_is_there_or_not(
+    ground: Ground, tmp_path: Path
+) -> None:
+    public = tmp_path / "public.jwks"
+    public.write_text('{"keys": [{"kty": "oct", "kid": "x", "k": "c2VjcmV0"}]}')
+    options = ("gateway", "apply", str(ground.file), "--yes", "--jwks", str(public))
+    assert "jwks: write a JWK Set of public keys" in ground.cli.refused(*options)
+    ground.apply()
+    assert "jwks: write a JWK Set of public keys" in ground.cli.refused(*options)
+    assert ground.plan()["changes"] == []
+
+
 def test_a_secret_is_read_from_its_file_and_never_shown(ground: Ground) -> None:
     secret = "a very long secret of the gateway, 1"
     ground.write(ISSUER.replace("key_file", "secret_file") + ROUTES)

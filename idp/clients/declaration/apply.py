@@ -9,6 +9,7 @@ from idp.clients.declaration import model
 from idp.clients.declaration.model import Moved
 from idp.clients.declaration.parts import PUT, REMOVE
 from idp.clients.declaration.plan import plan
+from idp.clients.registration import Unregistrable
 from idp.store import client, declared
 from idp.store.digests import digest
 
@@ -74,6 +75,8 @@ def _put_client(tx: Session, wanted: Declaration, change: Change, now: datetime)
             raise AssertionError("a plan with a client that cannot be registered")
         registration.register(tx, register, now)
         return
+    if register is not None and (wrong := registration.problems(register)):
+        raise Unregistrable(wrong)
     facts: dict[str, object] = {"auth_method": wanted.items[change.item]["auth_method"]}
     if register is not None:
         facts["jwks"] = None if register.jwks is None else dict(register.jwks)
