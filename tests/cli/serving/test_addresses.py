@@ -13,6 +13,9 @@ from tests.cli.serving.conftest import SERVERS, started
 from tests.faults.seeds import REDIRECT, issue_codes
 from tests.services.provider import Provider, session
 
+# One process of the tests for all: another would start the same servers again.
+pytestmark = pytest.mark.xdist_group("serving-addresses")
+
 CLAIMED = "203.0.113.7"
 LIES = (
     {"X-Forwarded-For": CLAIMED},

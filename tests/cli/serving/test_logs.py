@@ -14,6 +14,9 @@ from tests.fixtures.clients import App
 from tests.fixtures.people import PASSWORD, Person
 from tests.services.provider import Provider, session
 
+# One process of the tests for all: another would start the same servers again.
+pytestmark = pytest.mark.xdist_group("serving-logs")
+
 SECRET = "not-the-secret-of-anybody-0123456789"
 GARBAGE = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 

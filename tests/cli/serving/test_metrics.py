@@ -12,6 +12,9 @@ from tests.cli.serving.conftest import started, until
 from tests.services.program import free_port
 from tests.services.provider import Provider, session
 
+# One process of the tests for all: another would start the same servers again.
+pytestmark = pytest.mark.xdist_group("serving-metrics")
+
 
 def scrape(provider: Provider) -> str:
     return session().get(f"http://127.0.0.1:{provider.settings.metrics_port}/metrics", timeout=10).text

@@ -17,6 +17,9 @@ from idp.cli.serving.room import CROWDED_SECONDS, SECONDS
 from tests.cli.serving.conftest import until
 from tests.services.provider import Provider, session
 
+# One process of the tests for all: another would start the same servers again.
+pytestmark = pytest.mark.xdist_group("serving-room")
+
 SEATS = 2
 FORM = "Host: localhost:{port}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n"
 HALF = f"POST /token HTTP/1.1\r\n{FORM}\r\na"

@@ -14,6 +14,9 @@ from idp.cli.serving.worker import CONNECTIONS, SECONDS
 from tests.services.authority import Authority, Certificate
 from tests.services.provider import Provider, session
 
+# One process of the tests for all: another would start the same servers again.
+pytestmark = pytest.mark.xdist_group("serving-worker")
+
 THREADS = 2
 HEAD = "Host: localhost:{port}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 1000\r\n"
 
