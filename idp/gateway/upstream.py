@@ -140,6 +140,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _switched(self, rest: bytes) -> None:
         """What follows is of another protocol; it waits until somebody takes it."""
         self._rest = rest
+        self._keep_alive = False
         self._deadline = _FOREVER
         if self._transport is not None:
             self._transport.pause_reading()

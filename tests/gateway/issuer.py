@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import threading
@@ -11,8 +12,10 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from functools import lru_cache
 
+from idp.gateway.fetch import FetchError
 from idp.jose.keys import SigningKey
 from idp.jose.sign import sign
+from tests.gateway.stream import Stream
 
 AUDIENCE = "https://orders.example"
 
@@ -39,6 +42,7 @@ class Issuer:
         self.keys = [a_key()]
         self.document: bytes | None = None  # instead of the keys
         self.metadata: dict[str, object] = {}
+        self.stream: Stream | None = None  # what it tells about revocations
         self.status = 200
         self.hang = threading.Event()
         self.hanging = False
@@ -115,6 +119,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.flush()
             return
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        issuer = self.issuer
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        status, answer = 503, b""
+        with contextlib.suppress(FetchError):
+            if issuer.stream is not None:
+                status, answer = 200, issuer.stream.post(issuer.issuer + self.path, body, dict(self.headers))
+        self.send_response_only(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
         return

@@ -20,8 +20,9 @@ GATEWAY = "orders-gateway"
 class Stream:
     """Says what it is told to, keeps what is not acknowledged, and can be away."""
 
-    def __init__(self, key: SigningKey, *, wall=time.time) -> None:
+    def __init__(self, key: SigningKey, *, wall=time.time, issuer: str = ISSUER) -> None:
         self.key = key
+        self.issuer = issuer
         self.wall = wall
         self.away = False
         self.answer: bytes | None = None  # instead of the true one
@@ -55,7 +56,7 @@ class Stream:
         if self.answer is not None:
             return self.answer
         address, _, query = url.partition("?")
-        assert address == f"{ISSUER}/events"
+        assert address == f"{self.issuer}/events"
         (name,) = parse_qs(query)["stream"]
         question = json.loads(body)
         self.polls.append(question)
@@ -78,6 +79,6 @@ class Stream:
         now = int(self.wall())
         happened = self.happened if self.happened is not None else now
         claims = security_event.claims(
-            ended, jti=name, issuer=ISSUER, audience=GATEWAY, issued_at=now, happened_at=happened, reason=reason
+            ended, jti=name, issuer=self.issuer, audience=GATEWAY, issued_at=now, happened_at=happened, reason=reason
         )
         return sign({**claims, **self.changed}, self.key, typ=self.typ)

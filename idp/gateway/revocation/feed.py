@@ -110,6 +110,8 @@ class Feed:
         self.introspector.stop()
         if self._thread is not None:
             self._thread.join(self._settings.poll + _LONGEST_PAUSE)
+        if isinstance(self._caller, Caller):
+            self._caller.close()
         self._journal.close()
 
     def silence(self) -> float:

@@ -163,13 +163,13 @@ class Tunnel:
         self.why = why
         self._close = close_frame(code, why, masked=False)
         self._until = self._loop.time() + _BOUNDARY_SECONDS
-        self._down.stop()
-        if self._down.ended:
-            self._tell()
         if self._up.between and not self._up.closed:
             self.upstream.write(close_frame(code, why, masked=True))
         else:
             self.upstream.abort()
+        self._down.stop()
+        if self._down.ended:
+            self._tell()
 
     def _tell(self) -> None:
         """Send our close frame, unless the server behind has already sent one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,6 @@ class Peer:
         self.script: Callable[[ServerConnection], None] = echo
         self.opened: list[ServerConnection] = []
         self.ended: list[tuple[int | None, str]] = []
-        self.over = threading.Event()
 
     @property
     def url(self) -> str:
@@ -34,9 +34,14 @@ class Peer:
 
     def header(self, name: str) -> str | None:
         """What the last one brought along."""
+        wait_until(lambda: self.opened)
         request = self.opened[-1].request
         assert request is not None
         return request.headers.get(name)
+
+    def saw(self, code: int, reason: str) -> bool:
+        """Wait until a connection has ended like this."""
+        return wait_until(lambda: (code, reason) in self.ended)
 
     def serve(self, connection: ServerConnection) -> None:
         self.opened.append(connection)
@@ -46,7 +51,13 @@ class Peer:
                 continue
         protocol = connection.protocol
         self.ended.append((protocol.close_code, protocol.close_reason or ""))
-        self.over.set()
+
+
+def wait_until(there: Callable[[], object], within: float = 3.0) -> bool:
+    deadline = time.monotonic() + within
+    while not there() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(there())
 
 
 def echo(connection: ServerConnection) -> None:
@@ -78,16 +89,21 @@ def opened(address: tuple[str, int], token: str | None, path: str = "/live/a", *
     """Open one through the gateway."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     headers |= settings.pop("headers", {})
-    return connect(
-        f"ws://api.example{path}",
-        sock=socket.create_connection(address, 5),
-        additional_headers=headers,
-        proxy=None,
-        open_timeout=5,
-        close_timeout=3,
-        max_size=None,
-        **settings,
-    )
+    sock = socket.create_connection(address, 5)
+    try:
+        return connect(
+            f"ws://api.example{path}",
+            sock=sock,
+            additional_headers=headers,
+            proxy=None,
+            open_timeout=5,
+            close_timeout=3,
+            max_size=None,
+            **settings,
+        )
+    except BaseException:
+        sock.close()
+        raise
 
 
 def closed(client: ClientConnection, within: float = 3.0) -> tuple[int | None, str]:
