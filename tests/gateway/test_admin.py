@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -171,3 +172,10 @@ def test_nobody_who_watches_is_waited_for_at_the_end(serve: Serve, issuer: Issue
 def test_what_never_began_can_be_ended() -> None:
     gate = SimpleNamespace()
     Admin(Watching(gate=gate), Address(port=0), log=Log(), headers=list).stop()  # type: ignore[arg-type]
+
+
+def test_every_metric_is_in_the_documentation_and_no_other(watched: Running) -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/watch-the-gateway.md").read_text()
+    told = get(watched, "/.gatehouse/metrics").body.decode()
+    names = set(re.findall(r"^# TYPE (\S+)", told, re.MULTILINE))
+    assert set(re.findall(r"`(gatehouse_[a-z_]+)`", page)) == names
