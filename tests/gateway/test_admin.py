@@ -61,6 +61,7 @@ def test_metrics_count_what_was_decided(watched: Running, issuer: Issuer) -> Non
     assert token not in text
 
 
+@pytest.mark.attack("LO1")
 def test_the_status_says_what_was_refused_and_shows_no_token(watched: Running, issuer: Issuer) -> None:
     token = issuer.token(scope="nothing")
     watched.ask(request(target="/orders/7?code=secret", token=token))
@@ -73,6 +74,7 @@ def test_the_status_says_what_was_refused_and_shows_no_token(watched: Running, i
         assert private not in page
 
 
+@pytest.mark.attack("AZ33")
 def test_nobody_keeps_frames_or_scripts_the_page(watched: Running) -> None:
     answer = get(watched, "/status")
     assert answer.header("cache-control") == "no-store"
