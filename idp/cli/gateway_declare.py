@@ -72,4 +72,9 @@ COMMANDS = (plan, apply, streams)
 
 
 def _provider(name: str) -> Any:
-    return importlib.import_module(f"idp.cli.declaring.{name}")
+    try:
+        return importlib.import_module(f"idp.cli.declaring.{name}")
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(
+            f"run this where the provider is installed; here {missing.name} is missing"
+        ) from None

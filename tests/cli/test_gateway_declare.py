@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 from typing import Any
@@ -590,3 +591,12 @@ def test_the_file_of_the_documentation_comes_to_what_the_documentation_shows(gro
     shown = text.partition("--jwks gateway.jwks\n")[2].partition("Apply exactly")[0]
     assert told.partition("Apply exactly")[0] == shown.replace("uE9s…", key.kid)
     assert "Done: 19 added" in ground.apply("--jwks", str(public))
+
+
+def test_where_only_the_gateway_is_installed_it_says_where_to_go(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "idp.cli.declaring.commands")
+    monkeypatch.setitem(sys.modules, "idp.cli.context", None)
+    told = ground.cli.refused("gateway", "plan", str(ground.file))
+    assert "run this where the provider is installed; here idp.cli.context is missing" in told
