@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from idp.gateway.answers import Headers
+from idp.gateway.binding import load as binding
 from idp.gateway.config import Route
 from idp.gateway.decide import Gate
 from idp.gateway.environ import Environ, identify, path_of, request_of
@@ -104,13 +105,15 @@ class Guard:
         role_all: Iterable[str] = (),
         acr: str | list[str] | None = None,
         max_age: str | None = None,
+        bind: Mapping[str, object] | None = None,
         limit: Sequence[Mapping[str, object]] = (),
         issuer: str | None = None,
     ) -> Callable[[Callable[P, R]], Callable[P, R | Refusal]]:
         """Let a function be called only with a token for this audience, with these scopes and these roles.
 
         `acr` ("aal2") and `max_age` ("15m") ask for a strong or recent sign-in; who has none is told what would do
-        (RFC 9470). All is written as in gateway.toml; functions for the same audience count in the same buckets.
+        (RFC 9470). `bind` says in whose hands the token must be. All is written as in gateway.toml; functions for the
+        same audience count in the same buckets.
         """
         route = Route(
             id=audience,
@@ -126,6 +129,7 @@ class Guard:
                 acr=() if acr is None else strengths(acr),
                 max_age=None if max_age is None else seconds(max_age),
             ),
+            bind=binding.given(bind),
             limits=given(limit),
         )
         return self._by(self._gate.rule_for(route))

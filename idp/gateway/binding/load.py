@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from idp.gateway import table as t
@@ -38,6 +39,15 @@ def bind(table: t.Table) -> Bind:
         table.problem(_FIELD, 'must hold "dpop", "mtls", or both')
     inner.finish()
     return Bind(dpop=cast("Demand | None", demanded), mtls=mtls is not None)
+
+
+def given(demand: Mapping[str, object] | None) -> Bind:
+    """Read a demand that stands in a program."""
+    problems: list[t.Problem] = []
+    read = bind(t.Table({} if demand is None else {_FIELD: demand}, place=(), name="", text="", problems=problems))
+    if problems:
+        raise ValueError("; ".join(f"{problem.where}: {problem.text}" for problem in problems))
+    return read
 
 
 def check(top: t.Table, config: Config) -> None:

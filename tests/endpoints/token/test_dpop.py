@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from idp.jose.sign import sign
 from idp.store import client
 from tests.endpoints.token.conftest import ACCESS_TOKEN, EXCHANGE, ORDERS, STOCK, allow, exchange
 from tests.fixtures.browser import claims
@@ -375,6 +376,14 @@ def test_a_proof_opens_userinfo_once(http, tokens, key):
 def test_a_bearer_token_does_not_pass_for_a_bound_one(http, browser, web_app, alice, key):
     token = browser.tokens(web_app, alice)["access_token"]
     answer = http.get("/userinfo", headers=key.at_userinfo(token))
+    assert (answer.status_code, answer.json["error"]) == (401, "invalid_token")
+
+
+@pytest.mark.attack("TK33")
+def test_a_token_that_is_bound_to_something_unknown_opens_nothing(http, services, browser, web_app, alice, clock):
+    held = claims(browser.tokens(web_app, alice)["access_token"]) | {"cnf": {"kid": "1"}}
+    token = sign(held, services.keyring.signing("ES256", clock()), typ="at+jwt")
+    answer = http.get("/userinfo", headers={"Authorization": f"Bearer {token}"})
     assert (answer.status_code, answer.json["error"]) == (401, "invalid_token")
 
 
