@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from idp.gateway.principal import Principal
     from idp.gateway.rules import Rule
     from idp.gateway.stages import Stage
-    from idp.jose.dpop import Proof
     from idp.gateway.trace import Trace
+    from idp.jose.dpop import Proof
 
 
 class Request:
