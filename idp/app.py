@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from idp import assets
+from idp.accounts import connectors
+from idp.accounts.connectors import Connectors
 from idp.accounts.passwords import Passwords
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Limits, Throttle
@@ -75,6 +77,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
     _configure(app, sealer)
     db = extension.attach(app, settings.database_url)
     issuer_api.ensure(db, settings.issuer, clock())
+    connectors.declare(db, sealer, settings.connectors, clock())
     held = app.extensions[EXTENSION] = _services(settings, db, sealer, clock)
     facts = server_facts(settings)
     errors.init_app(app)
@@ -157,6 +160,7 @@ def _services(settings: Settings, db: Database, sealer: Sealer, clock: Callable[
             token_endpoints=[origin + PATHS["token"] for origin in origins],
             authorities=Authorities(settings.client_ca_file),
         ),
+        connectors=Connectors(db, sealer),
         passwords=Passwords.from_settings(settings),
         throttle=Throttle(Limits.from_settings(settings)),
         sessions=Sessions.from_settings(db, settings),

@@ -19,6 +19,7 @@ NOUNS = {
     "role": "Roles of an API, and the scopes they grant.",
     "api": "APIs, their audiences and scopes.",
     "client": "Applications that may ask for tokens.",
+    "connector": "Directories and other providers that people sign in from.",
     "exchange": "Which client may exchange tokens for which API.",
     "key": "The master key and the signing keys.",
     "token": "Explain a token in words.",

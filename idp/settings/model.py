@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -158,10 +158,20 @@ class SignIn(BaseSettings):
     throttle_per_minute: int = Field(3000, ge=1, description="Failures a minute allowed to everybody together.")
 
 
-GROUPS = (Identity, Storage, Serving, Lifetimes, Keys, SignIn)
+class Federation(BaseSettings):
+    """Where people come from elsewhere."""
+
+    connectors: dict[str, dict[str, Any]] = Field(
+        {},
+        repr=False,
+        description="Tables `[connectors.NAME]`, one for each directory or provider; see how-to/directories.md.",
+    )
 
 
-class Settings(SignIn, Keys, Lifetimes, Serving, Storage, Identity):
+GROUPS = (Identity, Storage, Serving, Lifetimes, Keys, SignIn, Federation)
+
+
+class Settings(Federation, SignIn, Keys, Lifetimes, Serving, Storage, Identity):
     """All settings, frozen."""
 
     model_config = SettingsConfigDict(

@@ -85,6 +85,8 @@ def _find(config: Path | None) -> Path | None:
 
 
 def _beside(path: Path, name: str, value: Any) -> Any:
+    if name == "connectors" and isinstance(value, dict):
+        return {each: _files_beside(path, table) for each, table in value.items()}
     if not isinstance(value, str) or not value:
         return value
     if name in PATHS:
@@ -93,6 +95,16 @@ def _beside(path: Path, name: str, value: Any) -> Any:
     if name == "database_url" and relative != value and not relative.startswith("/"):
         return f"{SQLITE_RELATIVE}{path.parent / relative}"
     return value
+
+
+def _files_beside(path: Path, table: Any) -> Any:
+    """Let the files that a connector names lie beside the settings too."""
+    if not isinstance(table, dict):
+        return table
+    return {
+        key: str(path.parent / value) if key.endswith("_file") and isinstance(value, str) and value else value
+        for key, value in table.items()
+    }
 
 
 def _place(error: tomllib.TOMLDecodeError) -> str:

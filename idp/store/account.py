@@ -117,6 +117,14 @@ def change_email(tx: Session, account: Account, email: str | None, *, verified: 
     tx.flush()
 
 
+def change(tx: Session, account: Account, now: dt.datetime, values: JsonObject) -> None:
+    """Set columns of an account that say who it is; names must be free (`find_by_login`)."""
+    for name, value in values.items():
+        setattr(account, name, value)
+    account.updated_at = now
+    tx.flush()
+
+
 def set_password(tx: Session, account_id: str, password_hash: str, now: dt.datetime) -> None:
     """Set a new password; ending what the old one opened is the caller's decision (`void`)."""
     values = {"password_hash": password_hash, "password_changed_at": now, "updated_at": now}

@@ -8,9 +8,9 @@ from sqlalchemy import bindparam, select, union
 
 from idp.store.api import Api
 from idp.store.database import Session
-from idp.store.group import Group, GroupMember, GroupRole
+from idp.store.group import Group, GroupMember
 from idp.store.prepared import Prepared
-from idp.store.role import Role
+from idp.store.role import HELD, Role
 
 _MINE = GroupMember.account_id == bindparam("account_id")
 _AMONG = Api.audience.in_(bindparam("audiences", expanding=True))
@@ -19,15 +19,11 @@ _SAID = Prepared(
     union(
         select(Group.mfa).join(GroupMember, GroupMember.group_id == Group.id).where(_MINE),
         select(Api.mfa).where(_AMONG),
-        select(Role.mfa)
-        .join(Api, Api.id == Role.api_id)
-        .join(GroupRole, GroupRole.role_id == Role.id)
-        .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
-        .where(_MINE, _AMONG),
+        select(Role.mfa).join(Api, Api.id == Role.api_id).join(HELD, HELD.c.role_id == Role.id).where(_AMONG),
     )
 )
 
 
 def said(tx: Session, account_id: str, audiences: Sequence[str]) -> set[str]:
-    """Return the words of a person's groups, of these APIs, and of the roles the groups give there."""
+    """Return the words of a person's groups, of these APIs, and of the roles the person has there."""
     return {row[0] for row in _SAID.all(tx, {"account_id": account_id, "audiences": audiences})}

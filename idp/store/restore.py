@@ -34,6 +34,7 @@ LEFT_BEHIND = frozenset(
     {
         "authorization_grant",
         "code",
+        "connector_sync",
         "consent",
         "counter",
         "device",

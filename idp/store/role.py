@@ -1,15 +1,16 @@
-"""Roles: of one API, granting its scopes, given to groups and to service clients."""
+"""Roles: of one API, granting its scopes, given to groups, by rules to people from elsewhere, and to clients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, delete, select
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, delete, select, union
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
 from idp.store.api import Api, ApiScope
 from idp.store.group import GroupMember, GroupRole
+from idp.store.identity import Identity, IdentityRole
 from idp.store.ids import new_id
 from idp.store.prepared import Prepared
 from idp.store.types import MFA_CHOICES, Base
@@ -100,25 +101,33 @@ Held = tuple[str, str, str | None]
 """(role name, role mfa, one scope it grants or None)."""
 
 
+# What an account has: by the groups it is in here, and by who it is elsewhere.
+HELD = union(
+    select(GroupRole.role_id)
+    .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
+    .where(GroupMember.account_id == bindparam("account_id")),
+    select(IdentityRole.role_id)
+    .join(Identity, Identity.id == IdentityRole.identity_id)
+    .where(Identity.account_id == bindparam("account_id")),
+).subquery()
 # Built once: asked for each token of a person.
 _OF_ACCOUNT = Prepared(
     select(Api.audience, Role.name, Role.mfa, ApiScope.name)
     .join(Api, Api.id == Role.api_id)
-    .join(GroupRole, GroupRole.role_id == Role.id)
-    .join(GroupMember, GroupMember.group_id == GroupRole.group_id)
+    .join(HELD, HELD.c.role_id == Role.id)
     .outerjoin(RoleScope, RoleScope.role_id == Role.id)
     .outerjoin(ApiScope, ApiScope.id == RoleScope.scope_id)
-    .where(GroupMember.account_id == bindparam("account_id"), Api.audience.in_(bindparam("audiences", expanding=True)))
+    .where(Api.audience.in_(bindparam("audiences", expanding=True)))
 )
 
 
 def of_account(tx: Session, account_id: str, audience: str) -> Sequence[Held]:
-    """Return what an account's groups give it at one API, in one statement."""
+    """Return what an account has at one API, in one statement."""
     return at_apis(tx, account_id, [audience])[audience]
 
 
 def at_apis(tx: Session, account_id: str, audiences: Sequence[str]) -> dict[str, list[Held]]:
-    """Return what an account's groups give it at each of these APIs, in one statement."""
+    """Return what an account has at each of these APIs, in one statement."""
     held: dict[str, list[Held]] = {audience: [] for audience in audiences}
     for audience, name, mfa, scope in _OF_ACCOUNT.all(tx, {"account_id": account_id, "audiences": audiences}):
         held[audience].append((name, mfa, scope))

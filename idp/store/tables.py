@@ -7,6 +7,7 @@ from idp.store.api import Api, ApiResourceClient, ApiScope
 from idp.store.audit import AuditCheckpoint, AuditRow
 from idp.store.client import Client, ClientScope
 from idp.store.code import Code
+from idp.store.connector import Connector, ConnectorRule, ConnectorSync
 from idp.store.consent import Consent
 from idp.store.counter import Counter
 from idp.store.declared import Declared
@@ -15,6 +16,7 @@ from idp.store.event import Event, Stream, Waiting
 from idp.store.exchange_policy import ExchangePolicy
 from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
+from idp.store.identity import Identity, IdentityRole
 from idp.store.lease import Lease
 from idp.store.meta import Meta
 from idp.store.reference_token import ReferenceToken
@@ -40,6 +42,9 @@ __all__ = [
     "ClientRole",
     "ClientScope",
     "Code",
+    "Connector",
+    "ConnectorRule",
+    "ConnectorSync",
     "Consent",
     "Counter",
     "Declared",
@@ -50,6 +55,8 @@ __all__ = [
     "Group",
     "GroupMember",
     "GroupRole",
+    "Identity",
+    "IdentityRole",
     "Lease",
     "Meta",
     "RecoveryCode",

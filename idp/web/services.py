@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from idp.accounts.connectors import Connectors
     from idp.accounts.passwords import Passwords
     from idp.accounts.sessions import Sessions
     from idp.accounts.throttle import Throttle
@@ -44,6 +45,7 @@ class Services:
     keyring: Keyring
     clients: ClientDirectory
     client_authentication: ClientAuthentication
+    connectors: Connectors
     passwords: Passwords
     throttle: Throttle
     sessions: Sessions

@@ -1,0 +1,261 @@
+"""What somebody from elsewhere is here: whose account, with which attributes, in which roles.
+
+An account is found by connector and external id, never by a name or an e-mail that both have (FD11, FD12): whoever
+has an account here already signs in to it and links it by themselves. An e-mail that nobody verified takes no name.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from idp.accounts import administration, mapping
+from idp.accounts.administration import name_problem
+from idp.federation.connector import Identity
+from idp.store import account as accounts
+from idp.store import connector as connectors
+from idp.store import event
+from idp.store import identity as store
+from idp.store.account import Account, canonical_login
+
+if TYPE_CHECKING:
+    from idp.accounts.connectors import Ready
+    from idp.store.database import Session
+
+LONGEST_CLAIM: Final = 1000
+
+
+class Unwelcome(enum.Enum):
+    """Why somebody whom a connector vouches for has no account here."""
+
+    CLOSED = "closed"
+    NOT_LINKED = "not_linked"  # only who has linked an account comes this way
+    DOMAIN = "domain"  # the verified e-mail is of another domain
+    LINK_FIRST = "link_first"  # an account with this e-mail is here: its owner links it, signed in
+
+
+class NotWelcome(Exception):
+    """Somebody is who they say, and has no way in."""
+
+    def __init__(self, why: Unwelcome) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+class Taken(ValueError):
+    """This identity belongs to another account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """Somebody's account, and what their coming has changed."""
+
+    account: Account
+    created: bool = False
+    reopened: bool = False
+    roles_came: frozenset[str] = frozenset()
+    roles_went: frozenset[str] = frozenset()
+
+
+def arrive(tx: Session, ready: Ready, who: Identity, now: datetime) -> Arrived:
+    """Return the account of somebody who has just signed in at a connector, or raise NotWelcome."""
+    found = store.with_account(tx, ready.id, who.external_id)
+    if found is None:
+        store.alone(tx)  # two first sign-ins of one person make one account
+        found = store.with_account(tx, ready.id, who.external_id)
+    created = found is None
+    link, account = found or _first_time(tx, ready, who, now)
+    account = accounts.hold(tx, account.id) or account
+    reopened = reopen(tx, link, account, who, now)
+    if account.disabled_at is not None:
+        raise NotWelcome(Unwelcome.CLOSED)
+    came, went = renew(tx, ready, who, link, now)
+    store.seen(tx, link.id, now, last_login_at=now)
+    accounts.signed_in(tx, account.id, now)
+    return Arrived(account=account, created=created, reopened=reopened, roles_came=came, roles_went=went)
+
+
+def link(tx: Session, ready: Ready, who: Identity, account: Account, now: datetime) -> store.Identity:
+    """Let an account be somebody at a connector; its owner has just signed in, with the second factor if any."""
+    store.alone(tx)
+    there = store.find(tx, ready.id, who.external_id)
+    if there is not None:
+        if there.account_id != account.id:
+            raise Taken("this sign-in is linked to another account")
+        return there
+    made = _linked(tx, ready, who, account, now)
+    renew(tx, ready, who, made, now)
+    return made
+
+
+def may_unlink(tx: Session, account: Account) -> bool:
+    """Say whether an account has another way in than one identity."""
+    return account.password_hash is not None or len(store.of_account(tx, account.id)) > 1
+
+
+def reopen(tx: Session, link: store.Identity, account: Account, who: Identity, now: datetime) -> bool:
+    """Open an account again that this identity had closed, now that it stands again. What it had stays void."""
+    if account.disabled_at is None or link.closed_at is None or who.standing is not None:
+        return False
+    accounts.enable(tx, account.id, now)
+    store.seen(tx, link.id, now, closed_at=None)
+    tx.refresh(account)
+    return True
+
+
+def close(tx: Session, link: store.Identity, account: Account, now: datetime) -> bool:
+    """Close an account that is disabled or gone elsewhere; say whether it was open. Sessions and tokens end."""
+    if account.disabled_at is not None:
+        return False
+    administration.disable(tx, account, now)
+    store.seen(tx, link.id, now, closed_at=now)
+    return True
+
+
+def renew(
+    tx: Session, ready: Ready, who: Identity, link: store.Identity, now: datetime
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Take over attributes and groups; return the ids of roles that came and that went."""
+    account = accounts.find(tx, link.account_id)
+    if account is not None:
+        _take_attributes(tx, account, who, now)
+    rules = [rule for rule, _ in connectors.rules(tx, ready.id)]
+    given = mapping.match(rules, who)
+    wanted = {(each.rule_id, each.role_id) for each in given}
+    if not who.groups_complete:
+        # The time for groups ran out: what is known stays, nothing is taken away for want of an answer.
+        wanted |= store.roles(tx, link.id)
+    came, went = store.set_roles(tx, link.id, wanted)
+    if went:
+        _tell_roles(tx, link.account_id, now)
+    store.seen(
+        tx,
+        link.id,
+        now,
+        username=who.username,
+        username_key=canonical_login(who.username),
+        email=who.email,
+        groups=mapping.remembered(given, who),
+    )
+    return frozenset(came), frozenset(went)
+
+
+def drop_rule(tx: Session, *, connector_id: str, match: str, pattern: str, role_id: str, now: datetime) -> bool:
+    """Take a rule away and the role from everybody it gave it to; say whether it was there."""
+    rule = connectors.find_rule(tx, connector_id=connector_id, match=match, pattern=pattern, role_id=role_id)
+    if rule is None:
+        return False
+    concerned = store.accounts_by_rule(tx, rule.id)
+    connectors.remove_rule(tx, rule.id)
+    for account_id in concerned:
+        _tell_roles(tx, account_id, now)
+    return True
+
+
+def _tell_roles(tx: Session, account_id: str, now: datetime) -> None:
+    # The whole present second counts as before: a token of it may still name the roles.
+    next_second = now.replace(microsecond=0) + timedelta(seconds=1)
+    event.tell(tx, "account", [account_id], now, reason="roles changed", not_before=next_second)
+
+
+def _first_time(tx: Session, ready: Ready, who: Identity, now: datetime) -> tuple[store.Identity, Account]:
+    if ready.provisioning == "linked":
+        raise NotWelcome(Unwelcome.NOT_LINKED)
+    if ready.provisioning == "domains" and not (
+        who.email_verified and domain_of(who.email or "") in ready.allowed_domains
+    ):
+        raise NotWelcome(Unwelcome.DOMAIN)
+    if who.email is not None and who.email_verified and accounts.find_by_login(tx, who.email) is not None:
+        raise NotWelcome(Unwelcome.LINK_FIRST)
+    account = accounts.create(tx, username=_free_name(tx, ready, who), now=now)
+    return _linked(tx, ready, who, account, now), account
+
+
+def _linked(tx: Session, ready: Ready, who: Identity, account: Account, now: datetime) -> store.Identity:
+    return store.create(
+        tx,
+        connector_id=ready.id,
+        external_id=who.external_id,
+        account_id=account.id,
+        username=who.username,
+        username_key=canonical_login(who.username),
+        email=who.email,
+        now=now,
+    )
+
+
+def _free_name(tx: Session, ready: Ready, who: Identity) -> str:
+    """Give a user name that is nobody's yet. A name that is taken is another person's, whoever bears it elsewhere."""
+    for name in (who.username, f"{who.username}@{ready.name}", f"{ready.name}:{who.external_id}"[:100]):
+        if name_problem(name, None) is None and accounts.find_by_login(tx, name) is None:
+            return name
+    return f"{ready.name}:{store.new_id()}"
+
+
+def _take_attributes(tx: Session, account: Account, who: Identity, now: datetime) -> None:
+    """Let the directory's word win for what it says; what it does not say stays."""
+    changed: dict[str, object] = {}
+    claims = {**account.claims, **_standard(who.claims)}
+    if claims != account.claims:
+        changed["claims"] = claims
+    if who.email is not None and account.password_hash is None:
+        changed |= _email(tx, account, who.email, verified=who.email_verified)
+    if account.password_hash is None and canonical_login(who.username) != account.username_key:
+        changed |= _renamed(tx, account, who.username)
+    if changed:
+        accounts.change(tx, account, now, changed)
+
+
+def _email(tx: Session, account: Account, email: str, *, verified: bool) -> dict[str, object]:
+    if name_problem("-", email) is not None:
+        return {}
+    key = canonical_login(email) if verified else None
+    other = accounts.find_by_login(tx, email) if verified else None
+    if other is not None and other.id != account.id:
+        # Somebody else's way to sign in stays theirs.
+        return {}
+    asked: dict[str, object] = {"email": email, "email_key": key, "email_verified": verified}
+    return {} if all(getattr(account, name) == value for name, value in asked.items()) else asked
+
+
+def _renamed(tx: Session, account: Account, username: str) -> dict[str, object]:
+    before = account.username
+    if before.startswith(f"{username}@") or name_problem(username, None) is not None:
+        return {}
+    if accounts.find_by_login(tx, username) is not None:
+        return {}
+    return {"username": username, "username_key": canonical_login(username)}
+
+
+def _standard(claims: Mapping[str, object]) -> dict[str, object]:
+    """Keep the standard claims, in bounds; a directory's attribute may hold anything."""
+    return {
+        name: value
+        for name, value in claims.items()
+        if name in administration.CLAIMS and isinstance(value, str | bool) and len(str(value)) <= LONGEST_CLAIM
+    }
+
+
+def domain_of(name: str) -> str | None:
+    """Return the domain of an address with exactly one @, in small letters; None when there is any doubt (FD14)."""
+    local, at, domain = name.strip().partition("@")
+    if not at or not local or "@" in domain or not domain.isascii():
+        return None
+    lowered = domain.lower()
+    letters = lowered.replace("-", "").replace(".", "")
+    return lowered if letters.isalnum() and all(lowered.split(".")) else None
+
+
+def close_stranded(tx: Session, account_ids: Sequence[str], now: datetime) -> int:
+    """Close accounts that have lost their only way in; return how many."""
+    closed = 0
+    for account_id in account_ids:
+        found = accounts.find(tx, account_id)
+        stranded = found is not None and found.password_hash is None and not store.of_account(tx, account_id)
+        if found is not None and stranded and found.disabled_at is None:
+            administration.disable(tx, found, now)
+            closed += 1
+    return closed

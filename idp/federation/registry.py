@@ -1,0 +1,42 @@
+"""Every kind of connector: how it is made, and which of its settings are secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from idp.federation.connector import Connector, Misconfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a connector is made from. Secrets are apart: they come sealed from the store."""
+
+    name: str
+    config: Mapping[str, object]
+    secrets: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """How one kind is made."""
+
+    make: Callable[[Made], Connector]
+    secrets: frozenset[str]
+
+
+KINDS: Final[Mapping[str, Maker]] = {}
+
+
+def maker(kind: str) -> Maker:
+    """Return how a kind is made, or refuse the word."""
+    found = KINDS.get(kind)
+    if found is None:
+        raise Misconfigured(f"kind: write one of {', '.join(sorted(KINDS))}")
+    return found
+
+
+def make(kind: str, made: Made) -> Connector:
+    """Make a connector; nothing is reached yet."""
+    return maker(kind).make(made)
