@@ -62,6 +62,15 @@ class Misconfigured(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a connector is made from. Secrets are apart: they come sealed from the store."""
+
+    name: str
+    config: Mapping[str, object]
+    secrets: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     """A group somebody is in. `via` names the group that is in this one; None: the person is in it directly."""
 
@@ -94,19 +103,6 @@ class Finding:
     step: str
     passed: bool
     words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """What a directory says of one person since the last look. `gone` has only the external id."""
-
-    external_id: str
-    identity: Identity | None
-
-    @property
-    def gone(self) -> bool:
-        """Whether the directory knows this person no longer."""
-        return self.identity is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +141,10 @@ class PasswordConnector(Connector, Protocol):
 class RedirectConnector(Connector, Protocol):
     """One that the browser is sent to: OpenID Connect, OAuth 2.0."""
 
-    def begin(self, redirect_uri: str, *, login_hint: str | None = None) -> Handshake:
-        """Return where to send the browser and what to keep for its return."""
+    brand: str | None  # whose button it gets on the sign-in page
+
+    def begin(self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False) -> Handshake:
+        """Return where to send the browser and what to keep for its return; `fresh`: who is there signs in again."""
 
     def finish(self, answer: Pairs, kept: Mapping[str, str], redirect_uri: str) -> Identity:
         """Return who came back, or raise NotSignedIn."""
@@ -156,11 +154,8 @@ class RedirectConnector(Connector, Protocol):
 class SyncedConnector(Connector, Protocol):
     """One that can be read in the background."""
 
-    def changes(self, cursor: str | None) -> Iterator[Change]:
-        """Give everybody, or who changed since a cursor; a person may come twice."""
-
-    def cursor(self) -> str | None:
-        """Return where the directory is now: read before `changes`, kept after them. None: it cannot tell."""
+    def everybody(self) -> Iterator[Identity]:
+        """Give everybody who is there, as they are now; NotSignedIn (unavailable) when it cannot be read to its end."""
 
 
 @runtime_checkable

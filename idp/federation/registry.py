@@ -6,16 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from idp.federation.connector import Connector, Misconfigured
+from idp.federation import oauth2, oidc
+from idp.federation.connector import Connector, Made, Misconfigured
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What a connector is made from. Secrets are apart: they come sealed from the store."""
-
-    name: str
-    config: Mapping[str, object]
-    secrets: Mapping[str, str]
+__all__ = ["KINDS", "Made", "Maker", "make", "maker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +20,10 @@ class Maker:
     secrets: frozenset[str]
 
 
-KINDS: Final[Mapping[str, Maker]] = {}
+KINDS: Final[Mapping[str, Maker]] = {
+    "oidc": Maker(make=oidc.Oidc.make, secrets=oidc.SECRETS),
+    "oauth2": Maker(make=oauth2.OAuth2.make, secrets=oauth2.SECRETS),
+}
 
 
 def maker(kind: str) -> Maker:
