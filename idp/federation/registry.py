@@ -8,6 +8,8 @@ from typing import Final
 
 from idp.federation import oauth2, oidc
 from idp.federation.connector import Connector, Made, Misconfigured
+from idp.federation.directory import config as directory
+from idp.federation.directory.connector import Directory
 
 __all__ = ["KINDS", "Made", "Maker", "make", "maker"]
 
@@ -21,6 +23,7 @@ class Maker:
 
 
 KINDS: Final[Mapping[str, Maker]] = {
+    "ldap": Maker(make=Directory.make, secrets=directory.SECRETS),
     "oidc": Maker(make=oidc.Oidc.make, secrets=oidc.SECRETS),
     "oauth2": Maker(make=oauth2.OAuth2.make, secrets=oauth2.SECRETS),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, func, select, update
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -64,7 +64,6 @@ class ConnectorSync(Base):
     __tablename__ = "connector_sync"
 
     connector_id: Mapped[str] = mapped_column(ForeignKey("connector.id", ondelete="CASCADE"), primary_key=True)
-    cursor: Mapped[str | None]
     started_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
     full_at: Mapped[dt.datetime | None]  # when everybody was last looked at
@@ -177,15 +176,11 @@ def sync_ended(
     connector_id: str,
     now: dt.datetime,
     *,
-    cursor: str | None,
     counts: JsonObject,
-    full: bool,
     trouble: str | None,
 ) -> None:
-    """Write how a sync ended. After trouble the cursor stays: what was missed comes again."""
+    """Write how a sync ended."""
     values: dict[str, object] = {"finished_at": now, "counts": counts, "trouble": trouble}
     if trouble is None:
-        values["cursor"] = cursor
-        if full:
-            values["full_at"] = func.coalesce(ConnectorSync.started_at, now)
+        values["full_at"] = ConnectorSync.started_at
     tx.execute(update(ConnectorSync).where(ConnectorSync.connector_id == connector_id).values(values))

@@ -73,7 +73,6 @@ def upgrade() -> None:
     op.create_table(
         "connector_sync",
         sa.Column("connector_id", sa.Text(), nullable=False),
-        sa.Column("cursor", sa.Text(), nullable=True),
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("finished_at", MOMENT, nullable=True),
         sa.Column("full_at", MOMENT, nullable=True),

@@ -1,0 +1,294 @@
+"""Sign-in at an LDAP directory: search, ask whether the password may leave, bind, read groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, Self
+
+from idp.federation import ldap
+from idp.federation.connector import (
+    Finding,
+    Identity,
+    Kind,
+    Made,
+    MayTry,
+    Membership,
+    NotSignedIn,
+    Outcome,
+)
+from idp.federation.directory import examine, ppolicy
+from idp.federation.directory.config import Config
+from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
+from idp.federation.directory.servers import Busy, Servers, ServiceRefused
+from idp.federation.ldap import BASE, NO_SUCH_OBJECT, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone, Line
+
+LONGEST_NAME: Final = 256
+LOCK_FOR_GOOD: Final = "000001010000Z"
+LOCKED: Final = "pwdAccountLockedTime"
+# RFC 4511 appendix A.2. What is not here is no answer to the question who somebody is.
+REFUSALS: Final = {
+    19: Outcome.LOCKED,  # constraintViolation: too many tries
+    32: Outcome.NO_MATCH,
+    34: Outcome.NO_MATCH,
+    48: Outcome.NO_MATCH,
+    49: Outcome.NO_MATCH,
+    50: Outcome.NO_MATCH,
+    53: Outcome.DISABLED,  # unwillingToPerform: 389 and others for closed accounts
+    10: Outcome.NO_MATCH,  # a referral: the password goes nowhere else (FD4)
+}
+PAGE: Final = 30.0  # seconds that one page of a sync may take
+
+
+class Directory:
+    """One LDAP directory. Kinds that differ fill in how somebody is found and what an answer means."""
+
+    kind = Kind.LDAP
+
+    def __init__(self, config: Config) -> None:
+        self.name = config.name
+        self.config = config
+        service = None
+        if config.bind_dn is not None and config.bind_password is not None:
+            service = (config.bind_dn, config.bind_password)
+        self.servers = Servers(config.reach, service)
+        self.graph = Graph(config.groups.kept)
+
+    @classmethod
+    def make(cls, made: Made) -> Self:
+        """Make a connector of its settings."""
+        return cls(Config.parse(made.name, made.config, made.secrets))
+
+    def authenticate(self, username: str, password: str, may_try: MayTry) -> Identity:
+        """Return who this is, or raise NotSignedIn."""
+        # RFC 4513 section 5.1.2: a bind without a password is anonymous, and may be answered with success.
+        if not password or "\x00" in password:
+            raise NotSignedIn(Outcome.NO_MATCH, "empty password")
+        name = self.checked(username)
+        with _told(), self.servers.turn() as until:
+            if self.config.people.template is not None:
+                return self._by_template(name, password, may_try, until)
+            entry = self.only(name, until)
+            self._prove(entry, password, may_try, until)
+            return self.identity(entry, self._climb_within(entry, until))
+
+    def find(self, username: str) -> Identity | None:
+        """Return who a name means; None when nobody, or more than one."""
+        if self.config.people.template is not None and self.config.bind_dn is None:
+            return None
+        try:
+            name = self.checked(username)
+            with _told(), self.servers.turn() as until:
+                entry = self.only(name, until)
+                return self.identity(entry, self._climb_within(entry, until))
+        except NotSignedIn as refused:
+            if refused.outcome is Outcome.NO_MATCH:
+                return None
+            raise
+
+    def everybody(self) -> Iterator[Identity]:
+        """Give everybody, a page at a time."""
+        people = self.config.people
+        with _told():
+            line = self.servers.open_search()
+        try:
+            with _told():
+                for entry in line.pages(people.base, people.filter, seconds=PAGE, attributes=self.attributes()):
+                    if self.external_id(entry) is not None and self.username(entry) is not None:
+                        yield self.identity(entry, self.climb(line, entry, PAGE))
+        finally:
+            line.close()
+
+    def examine(self, sample: str | None) -> Iterator[Finding]:
+        """Walk the steps of a sign-in without a password."""
+        return examine.walk(self, sample)
+
+    def close(self) -> None:
+        """Close kept lines."""
+        self.servers.close()
+
+    # What kinds fill in.
+
+    def checked(self, username: str) -> str:
+        """Return the name as it is looked for."""
+        name = username.strip()
+        if not name or len(name) > LONGEST_NAME or "\x00" in name:
+            raise NotSignedIn(Outcome.NO_MATCH, "name")
+        return name
+
+    def wanted(self, name: str) -> str:
+        """Return the filter that finds somebody by what they typed; escaped here and nowhere else."""
+        value = ldap.literal(name)
+        among = "".join(f"({attribute}={value})" for attribute in self.config.people.logins)
+        return f"(&{self.config.people.filter}(|{among}))"
+
+    def attributes(self) -> tuple[str, ...]:
+        """Name what is read of somebody."""
+        groups = ("memberOf",) if self.config.groups.how == "memberof" else ()
+        return (*self.config.people.attributes, *groups, LOCKED)
+
+    def external_id(self, entry: Entry) -> str | None:
+        """Return what never changes and is never given to another."""
+        found = entry.text(self.config.people.id)
+        return found.lower() if found else None
+
+    def bind_name(self, entry: Entry) -> str:
+        """Return the name under which somebody binds."""
+        return entry.dn
+
+    def judge(self, answer: Answer) -> None:
+        """Refuse whoever the directory refuses."""
+        outcome = ppolicy.decode(answer.ppolicy).outcome
+        if answer.code == SUCCESS:
+            if outcome is Outcome.MUST_CHANGE:
+                raise NotSignedIn(outcome, "ppolicy")
+            return
+        if outcome is not None:
+            raise NotSignedIn(outcome, f"{answer.code} ppolicy")
+        raise NotSignedIn(REFUSALS.get(answer.code, Outcome.UNAVAILABLE), str(answer.code))
+
+    def standing(self, entry: Entry) -> Outcome | None:
+        """Say whether somebody may sign in, as far as it can be read. A lock that opens by itself is no closing."""
+        return Outcome.LOCKED if entry.text(LOCKED) == LOCK_FOR_GOOD else None
+
+    def username(self, entry: Entry) -> str | None:
+        """Return the name that is shown."""
+        return entry.text(self.config.people.username)
+
+    def climb(self, line: Line, entry: Entry, seconds: float) -> Climbed:
+        """Return all groups of somebody."""
+        groups = self.config.groups
+        if groups.how == "none":
+            return Climbed(groups=(), complete=True)
+        until = _moment() + seconds
+
+        def parents(keys: Sequence[str]) -> Mapping[str, Sequence[Group]]:
+            return self._above(line, keys, until)
+
+        if groups.how == "memberof":
+            direct = [(dn, name_in(dn)) for dn in entry.texts("memberOf")]
+        else:
+            try:
+                direct = list(parents([entry.dn]).get(entry.dn, ()))
+            except OutOfTime:
+                return Climbed(groups=(), complete=False)
+        if not groups.nested:
+            return Climbed(groups=tuple(Membership(key=key, name=name) for key, name in direct), complete=True)
+        return self.graph.climb(direct, parents)
+
+    def identity(self, entry: Entry, climbed: Climbed) -> Identity:
+        """Put together what is told of somebody."""
+        people = self.config.people
+        key, username = self.external_id(entry), self.username(entry)
+        if key is None or username is None:
+            # Without a key that stays, the next bearer of the name would be the same person (FD11).
+            raise NotSignedIn(Outcome.UNAVAILABLE, f"entry without {people.id} or {people.username}")
+        email = entry.text(people.email)
+        claims = {name: entry.text(attribute) for name, attribute in people.claims.items()}
+        return Identity(
+            connector=self.name,
+            external_id=key,
+            username=username,
+            email=email,
+            email_verified=people.email_verified and email is not None,
+            groups=climbed.groups,
+            groups_complete=climbed.complete,
+            claims={name: value for name, value in claims.items() if value},
+            amr=("pwd",),
+            standing=self.standing(entry),
+        )
+
+    def only(self, name: str, until: float) -> Entry:
+        """Return the one entry that a name means."""
+        wanted, attributes = self.wanted(name), self.attributes()
+
+        def look(line: Line, seconds: float) -> tuple[Answer, list[Entry]]:
+            return line.search(self.config.people.base, wanted, seconds=seconds, attributes=attributes, limit=2)
+
+        answer, found = self.servers.search(until, look)
+        if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT, ldap.REFERRAL}:
+            raise NotSignedIn(Outcome.UNAVAILABLE, f"search: {answer.code}")
+        if len(found) != 1 or answer.code == ldap.REFERRAL:
+            raise NotSignedIn(Outcome.NO_MATCH, "ambiguous" if len(found) > 1 else "unknown")
+        return found[0]
+
+    # The rest.
+
+    def _prove(self, entry: Entry, password: str, may_try: MayTry, until: float) -> None:
+        key = self.external_id(entry)
+        if key is None or not may_try(key):
+            raise NotSignedIn(Outcome.HELD_BACK, "held back")
+        name = self.bind_name(entry)
+        self.judge(self.servers.bind(until, lambda line, seconds: line.bind(name, password, seconds=seconds)))
+
+    def _by_template(self, name: str, password: str, may_try: MayTry, until: float) -> Identity:
+        dn = (self.config.people.template or "").replace("{}", ldap.rdn(name))
+        if not may_try(dn.casefold()):
+            raise NotSignedIn(Outcome.HELD_BACK, "held back")
+
+        def prove(line: Line, seconds: float) -> tuple[Entry | None, Climbed | None]:
+            self.judge(line.bind(dn, password, seconds=seconds))
+            _, found = line.search(
+                dn, self.config.people.filter, scope=BASE, seconds=seconds, attributes=self.attributes()
+            )
+            if len(found) != 1:
+                return None, None
+            return found[0], self.climb(line, found[0], min(seconds, self.config.groups.seconds))
+
+        entry, climbed = self.servers.bind(until, prove)
+        if entry is None or climbed is None:
+            raise NotSignedIn(Outcome.NO_MATCH, "entry not readable")
+        return self.identity(entry, climbed)
+
+    def _climb_within(self, entry: Entry, until: float) -> Climbed:
+        seconds = min(self.config.groups.seconds, max(0.05, until - _moment()))
+        if self.config.groups.how == "memberof" and not entry.texts("memberOf"):
+            return Climbed(groups=(), complete=True)
+        try:
+            return self.servers.search(until, lambda line, _: self.climb(line, entry, seconds))
+        except Gone:
+            return Climbed(groups=(), complete=False)
+
+    def _above(self, line: Line, keys: Sequence[str], until: float) -> dict[str, list[Group]]:
+        """Return which groups these are in. All at once first: most groups are in none."""
+        groups = self.config.groups
+        if len(keys) > 1 and not self._groups_with(line, keys, until):
+            return {key: [] for key in keys}
+        return {
+            key: [(each.dn, each.text(groups.name) or each.dn) for each in self._groups_with(line, [key], until)]
+            for key in keys
+        }
+
+    def _groups_with(self, line: Line, keys: Sequence[str], until: float) -> list[Entry]:
+        groups = self.config.groups
+        seconds = until - _moment()
+        if seconds <= 0:
+            raise OutOfTime
+        among = "".join(f"({groups.member}={ldap.literal(key)})" for key in keys)
+        wanted = f"(&{groups.filter}(|{among}))"
+        answer, found = line.search(groups.base, wanted, seconds=seconds, attributes=[groups.name])
+        if answer.code == SIZE_LIMIT:
+            found = list(line.pages(groups.base, wanted, seconds=seconds, attributes=[groups.name]))
+        return found
+
+
+def name_in(dn: str) -> str:
+    """Return the first value of a DN, for people to read and rules to match."""
+    return ldap.first_value(dn)
+
+
+def _moment() -> float:
+    return time.monotonic()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Gone as gone:
+        raise NotSignedIn(Outcome.UNAVAILABLE, f"{gone.step}: {gone.why}") from None
+    except ServiceRefused as refused:
+        raise NotSignedIn(Outcome.UNAVAILABLE, f"service account: {refused.code}") from None
+    except Busy:
+        raise NotSignedIn(Outcome.UNAVAILABLE, "busy") from None
