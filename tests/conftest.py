@@ -10,6 +10,7 @@ pytest_plugins = (
     "tests.fixtures.provider",
     "tests.fixtures.people",
     "tests.fixtures.clients",
+    "tests.fixtures.elsewhere",
     "tests.fixtures.browser",
     "tests.fixtures.evidence",
 )

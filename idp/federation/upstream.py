@@ -160,7 +160,7 @@ class Door(BaseAdapter):
     def close(self) -> None:
         """Keep nothing, so close nothing."""
 
-    def _connection(self, url: str) -> http.client.HTTPConnection:
+    def _connection(self, url: str) -> _Pinned:
         parts = urlsplit(url)
         host = parts.hostname or ""
         secure = parts.scheme == "https"
@@ -169,6 +169,10 @@ class Door(BaseAdapter):
         return _Pinned(host, port, address, self._line, secure=secure)
 
     def _resolve(self, host: str, port: int) -> str:
+        if _is_address(host):
+            if not self._line.reach.open_to(host):
+                raise UpstreamError("address may not be asked")
+            return host
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
@@ -185,6 +189,7 @@ class _Pinned(http.client.HTTPConnection):
 
     def __init__(self, host: str, port: int, address: str, line: Line, *, secure: bool) -> None:
         super().__init__(host, port, timeout=line.left())
+        self.line_in: socket.socket | None = None  # http.client forgets its own before the body has come
         self.default_port = 443 if secure else 80
         self._address = address
         self._line = line
@@ -195,10 +200,20 @@ class _Pinned(http.client.HTTPConnection):
         self.sock = socket.create_connection((self._address, self.port), self._line.left())
         if self._secure:
             self.sock = self._line.reach.context.wrap_socket(self.sock, server_hostname=self.host)
+        self.line_in = self.sock
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    sock = connection.sock
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _cut(connection: _Pinned) -> None:
+    """End an exchange whose time is up, a drop a second or not."""
+    sock = connection.line_in or connection.sock
     if sock is not None:
         try:
             sock.shutdown(socket.SHUT_RDWR)
@@ -209,14 +224,14 @@ def _cut(connection: http.client.HTTPConnection) -> None:
 def _exchange(connection: http.client.HTTPConnection, request: PreparedRequest) -> Response:
     headers = dict(request.headers) | {"Connection": "close", "Accept-Encoding": "identity"}
     connection.request(request.method or "GET", request.path_url, body=request.body, headers=headers)
-    answer = connection.getresponse()
-    if answer.status in _REDIRECTS:
-        raise UpstreamError("redirect")
-    body = answer.read(LARGEST + 1)
-    if len(body) > LARGEST:
-        raise UpstreamError("too much")
-    if answer.length:  # http.client returns what came when the connection ends early
-        raise UpstreamError("stopped in the middle")
+    with connection.getresponse() as answer:
+        if answer.status in _REDIRECTS:
+            raise UpstreamError("redirect")
+        body = answer.read(LARGEST + 1)
+        if len(body) > LARGEST:
+            raise UpstreamError("too much")
+        if answer.length:  # http.client returns what came when the connection ends early
+            raise UpstreamError("stopped in the middle")
     given = Response()
     given.status_code = answer.status
     given.headers.update(answer.headers.items())
