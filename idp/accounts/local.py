@@ -54,11 +54,19 @@ class LocalSignIn:
 
     def authenticate(self, attempt: Attempt, now: datetime) -> Proof | Refused:
         """Check a password. The same statements and one hash, whatever is wrong with it."""
-        if too_long(attempt.password):
-            raise PasswordTooLong("password is too long")
-        account, taken = self._take(attempt, now)
+        self.check_length(attempt)
+        account, taken = self.take(attempt, now)
         if taken.refusal in {Refusal.ADDRESS, Refusal.EVERYWHERE}:
             return Refused.TOO_MANY
+        return self.evaluate(attempt, account, taken)
+
+    def check_length(self, attempt: Attempt) -> None:
+        """Refuse what is beyond any password, before any work."""
+        if too_long(attempt.password):
+            raise PasswordTooLong("password is too long")
+
+    def evaluate(self, attempt: Attempt, account: Account | None, taken: Try) -> Proof | Refused:
+        """Look at the password of a try that was taken."""
         stored = _usable_hash(account, taken)
         try:
             verdict = self.passwords.verify(stored, attempt.password)
@@ -84,7 +92,8 @@ class LocalSignIn:
         store.signed_in(tx, account.id, now)
         return account
 
-    def _take(self, attempt: Attempt, now: datetime) -> tuple[Account | None, Try]:
+    def take(self, attempt: Attempt, now: datetime) -> tuple[Account | None, Try]:
+        """Look up whom a name means and take a try, before anything is evaluated."""
         with self.db.write() as tx:
             account = store.find_by_login(tx, attempt.login)
             taken = self.throttle.take(

@@ -92,6 +92,7 @@ class Identity:
     claims: Mapping[str, object] = field(default_factory=dict)  # standard claims, by their OpenID Connect names
     acr: str | None = None  # only where the connector is trusted with it
     amr: tuple[str, ...] = ()
+    session: str | None = None  # the name of their session there, by which a sign-out there will mean it
     standing: Outcome | None = None  # None: may sign in there; else why not (a sync sees it without a password)
     groups_complete: bool = True  # false: the time for groups ran out, and none may be taken away for want of it
 
@@ -129,6 +130,9 @@ class Connector(Protocol):
 @runtime_checkable
 class PasswordConnector(Connector, Protocol):
     """One that a password is taken to: LDAP, Active Directory."""
+
+    tries: int  # of one person's password, from everywhere together, within `tries_window` seconds (FD10)
+    tries_window: float
 
     def authenticate(self, username: str, password: str, may_try: MayTry) -> Identity:
         """Return who this is, or raise NotSignedIn."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, request
 
+from idp.accounts.entrance import Entrance, Told, Vouched
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
 from idp.endpoints.authorize import visit as visits
@@ -40,6 +41,25 @@ TOO_MANY: Final = {
 }
 TOO_LONG: Final = {"title": "That password is too long", "text": "Passwords here have at most 4096 bytes."}
 BUSY: Final = {"title": "Very many people are signing in", "text": "Wait a few seconds, then try again."}
+TOLD: Final = {
+    Told.CHANGE_PASSWORD: {
+        "title": "Your password must be changed first",
+        "text": "Your organization asks for a new password. Change it where you usually do, then sign in here.",
+    },
+    Told.AWAY: {
+        "title": "Your organization's directory does not answer",
+        "text": "Nobody can sign in from there just now. Wait a minute, then try again.",
+    },
+    Told.LINK_FIRST: {
+        "title": "There is an account with your e-mail already",
+        "text": "It is not linked to this sign-in. Sign in to it with its own password.",
+    },
+    Told.NOT_INVITED: {
+        "title": "You have no account here yet",
+        "text": "Your password is right, but nobody has let you in here. Ask whoever runs this service.",
+    },
+}
+AWAY_SECONDS: Final = "30"
 
 
 @blueprint.get("/login")
@@ -55,7 +75,7 @@ def submit() -> ResponseReturnValue:
     visit = visits.at(Step.LOGIN)
     username, password = request.form.get("username", ""), request.form.get("password", "")
     try:
-        found = _local().authenticate(_attempt(visit, username, password), visit.now)
+        found = _entrance().authenticate(_attempt(visit, username, password), visit.now)
     except PasswordTooLong:
         return _page(visit, username, TOO_LONG, 400)
     except HashingBusy as busy:
@@ -63,18 +83,30 @@ def submit() -> ResponseReturnValue:
     if found is Refused.TOO_MANY:
         refused.note("throttled", "too many tries", shown=False, client_id=visit.client.client_id)
         return _later(_page(visit, username, TOO_MANY, 429), WINDOW_SECONDS)
-    answer = _signed_in(visit, found) if isinstance(found, Proof) else None
-    metrics.signin("password", "accepted" if answer else "refused")
-    return answer or _page(visit, username, NO_MATCH, 400)
+    answer = _signed_in(visit, found) if isinstance(found, Proof | Vouched) else found
+    accepted = not isinstance(answer, Told | Refused | None)
+    metrics.signin(
+        "directory" if isinstance(found, Vouched | Told) else "password", "accepted" if accepted else "refused"
+    )
+    if isinstance(answer, Told):
+        return _told(visit, username, answer)
+    return _page(visit, username, NO_MATCH, 400) if answer is None or isinstance(answer, Refused) else answer
 
 
-def _signed_in(visit: Visit, proof: Proof) -> Response | None:
+def _told(visit: Visit, username: str, told: Told) -> Response:
+    """Say what the person can do. Only the right password brings these, but for a directory that is away."""
+    if told is Told.AWAY:
+        return _later(_page(visit, username, TOLD[told], 503), AWAY_SECONDS)
+    return _page(visit, username, TOLD[told], 400)
+
+
+def _signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
     """Open the session; None when the account was closed while its password was being checked."""
     known, fresh = cookies.device_secret(request), new_secret()
     with services().db.write() as tx:
-        account = _local().accept(tx, proof, visit.now)
-        if account is None:
-            return None
+        account = _entrance().accept(tx, proof, visit.now)
+        if account is None or isinstance(account, Told):
+            return account
         opened = services().sessions.sign_in(
             tx,
             account.id,
@@ -117,9 +149,10 @@ def _attempt(visit: Visit, username: str, password: str) -> Attempt:
     )
 
 
-def _local() -> LocalSignIn:
+def _entrance() -> Entrance:
     parts = services()
-    return LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
+    local = LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
+    return Entrance(local=local, connectors=parts.connectors)
 
 
 def _known(visit: Visit) -> str:

@@ -31,6 +31,8 @@ class Reach:
     strict: bool
     seconds: float  # for a whole sign-in, however many servers are tried
     connections: int
+    tries: int  # fewer than lock the account over there
+    tries_window: float
 
     @classmethod
     def read(cls, values: Values) -> Reach:
@@ -44,6 +46,8 @@ class Reach:
             strict=values.flag("strict_certificates", default=False),
             seconds=values.seconds("timeout", 2.5, most=30),
             connections=values.whole("connections", 4, least=1, most=64),
+            tries=values.whole("tries", 4, least=1, most=1000),
+            tries_window=values.seconds("tries_window", 1800, most=86_400),
         )
 
 

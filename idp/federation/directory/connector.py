@@ -48,6 +48,7 @@ class Directory:
 
     def __init__(self, config: Config) -> None:
         self.name = config.name
+        self.tries, self.tries_window = config.reach.tries, config.reach.tries_window
         self.config = config
         service = None
         if config.bind_dn is not None and config.bind_password is not None:

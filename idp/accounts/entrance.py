@@ -1,0 +1,205 @@
+"""Which door a name and a password belong to: an account's own password, or a directory.
+
+A password is taken to one directory at most, and never one that was meant for an account here: whoever has a password
+here is asked for that. Tries count before anything is looked at, as for local sign-in, and once more by the person
+in the directory, whatever spelling of their name was typed: we stop before the directory would lock them (FD10).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from idp.accounts import federated
+from idp.accounts.connectors import Connectors, Ready
+from idp.accounts.federated import Arrived, NotWelcome, Unwelcome, domain_of
+from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
+from idp.accounts.throttle import Refusal, Try
+from idp.federation.connector import TELLING, Identity, NotSignedIn, Outcome, PasswordConnector
+from idp.store import counter, identity
+from idp.store.account import Account
+from idp.store.database import Session
+
+
+class Told(enum.Enum):
+    """What only somebody with the right password, or everybody, may be told."""
+
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - a word
+    AWAY = "away"
+    LINK_FIRST = "link_first"
+    NOT_INVITED = "not_invited"
+
+
+TOLD: Final = {
+    Outcome.PASSWORD_EXPIRED: Told.CHANGE_PASSWORD,
+    Outcome.MUST_CHANGE: Told.CHANGE_PASSWORD,
+    Outcome.UNAVAILABLE: Told.AWAY,
+}
+UNWELCOME: Final = {
+    Unwelcome.LINK_FIRST: Told.LINK_FIRST,
+    Unwelcome.NOT_LINKED: Told.NOT_INVITED,
+    Unwelcome.DOMAIN: Told.NOT_INVITED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A directory has said who this is; `accept` makes it count, in the transaction that uses it."""
+
+    ready: Ready
+    who: Identity
+    taken: Try
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrance:
+    """Sign-in by a name and a password, wherever the password is kept."""
+
+    local: LocalSignIn
+    connectors: Connectors
+
+    def authenticate(self, attempt: Attempt, now: datetime) -> Proof | Vouched | Refused | Told:
+        """Check a password where it belongs."""
+        self.local.check_length(attempt)
+        account, taken = self.local.take(attempt, now)
+        if taken.refusal in {Refusal.ADDRESS, Refusal.EVERYWHERE}:
+            return Refused.TOO_MANY
+        homes = self._homes(attempt.login, account, now)
+        if not homes:
+            return self.local.evaluate(attempt, account, taken)
+        if taken.refusal is not None:
+            # The work of a hash all the same: a wait is not to be seen by its speed.
+            return self.local.evaluate(attempt, None, taken)
+        return self._ask(homes, attempt, account, taken, now)
+
+    def accept(self, tx: Session, proof: Proof | Vouched, now: datetime) -> Account | Told | None:
+        """Let a proof count: None if the account is closed, or its password changed meanwhile."""
+        if isinstance(proof, Proof):
+            return self.local.accept(tx, proof, now)
+        try:
+            arrived = federated.arrive(tx, proof.ready, proof.who, now)
+        except NotWelcome as refused:
+            counter.reset(tx, proof.key)  # the password was right
+            self._record(tx, proof, refused.why.value, None)
+            return UNWELCOME.get(refused.why)
+        self.local.throttle.succeeded(tx, proof.taken)
+        counter.reset(tx, proof.key)
+        self._record_arrival(tx, proof, arrived)
+        return arrived.account
+
+    def _homes(self, login: str, account: Account | None, now: datetime) -> tuple[Ready, ...]:
+        """Say which directories may be asked about a name, in their order; none: it is a local one."""
+        directories = self.connectors.directories(now)
+        if not directories:
+            return ()
+        realm = realm_of(login)
+        named = tuple(each for each in directories if realm is not None and realm in each.domains)
+        if account is not None:
+            if account.password_hash is not None:
+                return ()
+            with self.local.db.read() as tx:
+                linked = {each.connector_id for each in identity.of_account(tx, account.id)}
+            return tuple(each for each in directories if each.id in linked) or named
+        # A connector with domains of its own is asked for nobody else's.
+        return named or tuple(each for each in directories if not each.domains)
+
+    def _ask(
+        self, homes: tuple[Ready, ...], attempt: Attempt, account: Account | None, taken: Try, now: datetime
+    ) -> Vouched | Refused | Told:
+        last = NotSignedIn(Outcome.NO_MATCH, "unknown")
+        for ready in homes:
+            keys: list[str] = []
+            directory = ready.connector
+            if not isinstance(directory, PasswordConnector):
+                continue
+            try:
+                who = directory.authenticate(
+                    attempt.login, attempt.password, self._counted(ready, directory, keys, now)
+                )
+            except NotSignedIn as refused:
+                last = refused
+                if refused.outcome is Outcome.NO_MATCH and not keys:
+                    continue  # nobody of this name there: the password went nowhere, the next may be asked
+                self._give_back(refused, keys, taken)
+                break
+            return Vouched(ready=ready, who=who, taken=taken, key=keys[-1] if keys else "")
+        self._record_miss(attempt, account, last)
+        if last.outcome in TELLING:
+            return TOLD[last.outcome]
+        return Refused.NO_MATCH
+
+    def _counted(
+        self, ready: Ready, directory: PasswordConnector, keys: list[str], now: datetime
+    ) -> Callable[[str], bool]:
+        """Count a try of one person in the directory before the password leaves for it."""
+
+        def may_try(external_id: str) -> bool:
+            key = _key(ready.id, external_id)
+            keys.append(key)
+            with self.local.db.write() as tx:
+                window = timedelta(seconds=directory.tries_window)
+                return counter.take(tx, key, now, limit=directory.tries, window=window)
+
+        return may_try
+
+    def _give_back(self, refused: NotSignedIn, keys: list[str], taken: Try) -> None:
+        """What the directory did not take for a wrong password is no failed try."""
+        if refused.outcome in TELLING:
+            with self.local.db.write() as tx:
+                self.local.throttle.unevaluated(tx, taken)
+                if refused.outcome is not Outcome.UNAVAILABLE:
+                    for key in keys:
+                        counter.reset(tx, key)
+
+    def _record_miss(self, attempt: Attempt, account: Account | None, refused: NotSignedIn) -> None:
+        with self.local.db.write() as tx:
+            self.local.audit.record(
+                tx,
+                "signin.refused",
+                account_id=account.id if account else None,
+                client_id=attempt.client_id,
+                ip=attempt.address,
+                reason=refused.outcome.value,
+                directory=refused.code,
+            )
+
+    def _record(self, tx: Session, proof: Vouched, reason: str, account_id: str | None) -> None:
+        self.local.audit.record(
+            tx,
+            "signin.refused",
+            account_id=account_id,
+            reason=reason,
+            connector=proof.ready.name,
+            external_id=proof.who.external_id,
+        )
+
+    def _record_arrival(self, tx: Session, proof: Vouched, arrived: Arrived) -> None:
+        for happened, event in ((arrived.created, "account.created"), (arrived.reopened, "account.enabled")):
+            if happened:
+                self.local.audit.record(tx, event, account_id=arrived.account.id, actor=f"connector:{proof.ready.name}")
+        if arrived.roles_came or arrived.roles_went:
+            self.local.audit.record(
+                tx,
+                "roles.changed",
+                account_id=arrived.account.id,
+                actor=f"connector:{proof.ready.name}",
+                came=sorted(arrived.roles_came),
+                went=sorted(arrived.roles_went),
+            )
+
+
+def realm_of(login: str) -> str | None:
+    r"""Return the realm that a name carries: DOMAIN\user, or what follows its only @ (FD14)."""
+    prefix, backslash, rest = login.strip().partition("\\")
+    if backslash:
+        return prefix.lower() if prefix.isalnum() and prefix.isascii() and rest and "\\" not in rest else None
+    return domain_of(login)
+
+
+def _key(connector_id: str, external_id: str) -> str:
+    return hashlib.sha256(f"directory\x00{connector_id}\x00{external_id}".encode(errors="surrogatepass")).hexdigest()
