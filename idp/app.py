@@ -17,7 +17,7 @@ from idp.clients.authentication import ClientAuthentication
 from idp.clients.certificate import Authorities
 from idp.clients.client import AUTH_METHODS, NONE, TLS, TLS_METHODS
 from idp.clients.directory import ClientDirectory
-from idp.endpoints import authorize, discovery, events, health, introspect, jwks, logout, revoke, userinfo
+from idp.endpoints import authorize, discovery, events, federation, health, introspect, jwks, logout, revoke, userinfo
 from idp.endpoints.token import registry
 from idp.endpoints.token import views as token
 from idp.jose import dpop
@@ -93,6 +93,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         events.blueprint,
         jwks.blueprint,
         logout.blueprint,
+        federation.blueprint,
         health.blueprint,
         discovery.blueprint(facts),
     ):

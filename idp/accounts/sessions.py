@@ -18,7 +18,7 @@ from idp.store.session import BrowserSession
 
 TOUCH_EVERY = timedelta(minutes=1)  # a write a minute, not one a page
 USER_AGENT_LENGTH = 200
-METHODS = ("pwd", "otp", "mfa")  # RFC 8176 section 2
+METHODS = ("pwd", "fed", "otp", "mfa")  # RFC 8176 section 2; "fed" is not in its list: another provider said so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +69,27 @@ class Sessions:
                 store.touch(tx, current.session.id, now, now + self.idle)
 
     def sign_in(
-        self, tx: Session, account_id: str, before: str | None, *, now: datetime, user_agent: str, ip: str
+        self,
+        tx: Session,
+        account_id: str,
+        before: str | None,
+        *,
+        now: datetime,
+        user_agent: str,
+        ip: str,
+        amr: tuple[str, ...] = ("pwd",),
+        level: str | None = None,
     ) -> Opened:
-        """Write down a password sign-in and give a new secret (LG19).
+        """Write down a sign-in, by a password unless told otherwise, and give a new secret (LG19).
 
         The same person at the same browser goes on in the same session: applications signed in before stay so.
         Another person's session at this browser ends: nobody could reach it any more to sign it out.
         """
         held = store.find_by_cookie(tx, digest(before), now) if before else None
-        secret = new_secret()
+        secret, used = new_secret(), methods(amr)
+        strength = level or acr.of_methods(used)
         if held is not None and held.account_id == account_id:
-            store.step_up(
-                tx, held.id, cookie_hash=digest(secret), auth_time=now, acr=acr.of_methods({"pwd"}), amr=["pwd"]
-            )
+            store.step_up(tx, held.id, cookie_hash=digest(secret), auth_time=now, acr=strength, amr=used)
             store.touch(tx, held.id, now, now + self.idle)
             return Opened(session_id=held.id, secret=secret)
         if held is not None:
@@ -90,8 +98,8 @@ class Sessions:
             tx,
             cookie_hash=digest(secret),
             account_id=account_id,
-            acr=acr.of_methods({"pwd"}),
-            amr=["pwd"],
+            acr=strength,
+            amr=used,
             now=now,
             idle_expires_at=now + self.idle,
             expires_at=now + self.absolute,

@@ -12,7 +12,7 @@ from werkzeug.exceptions import RequestURITooLarge
 from idp.protocol import form as parameters
 from idp.protocol import redirect_uri
 from idp.protocol.errors import InvalidRequest
-from idp.web import cookies, form, id_token_hint, metrics, refused
+from idp.web import cookies, form, id_token_hint, metrics, refused, sign_out_elsewhere
 from idp.web.answer import NO_STORE
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
@@ -120,6 +120,7 @@ def _ask(wish: Wish, here: Current) -> Response:
 
 def _finish(wish: Wish, here: Current | None, now: datetime) -> ResponseReturnValue:
     """End the session and everything it gave to apps, then go back or say so."""
+    elsewhere = None if here is None else sign_out_elsewhere.connector_of(here.session.id, now)
     if here is not None:
         with services().db.write() as tx:
             services().sessions.end(tx, here.session.id, now, reason="signed out")
@@ -135,6 +136,22 @@ def _finish(wish: Wish, here: Current | None, now: datetime) -> ResponseReturnVa
     response = _leave(wish, wish.return_to) if wish.return_to is not None else _done(wish)
     cookies.clear_session(response)
     cookies.new_flow()
+    there = None if elsewhere is None else sign_out_elsewhere.leave(elsewhere, response.headers.get("Location"))
+    if there is not None:
+        response = make_response(redirect(there, 303))
+        response.headers["Cache-Control"] = NO_STORE
+        cookies.clear_session(response)
+    return response
+
+
+@blueprint.get(sign_out_elsewhere.PATH)
+def back_from_elsewhere() -> ResponseReturnValue:
+    """Go on where the browser was going when it left to sign out elsewhere as well."""
+    onward = sign_out_elsewhere.back(request.args.get("state", ""))
+    if onward is None:
+        return page("logout/done.html", client_name=None, continue_url=None)
+    response = make_response(redirect(onward, 303))
+    response.headers["Cache-Control"] = NO_STORE
     return response
 
 

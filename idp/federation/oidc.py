@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeVar
 
 from idp.federation import id_token, presets
@@ -213,7 +213,9 @@ class Oidc:
         external_id = self.common.claims.subject_of(claims)
         if external_id is None:
             raise JoseError("the claim that is the subject is absent")
-        return self.common.claims.identity(self.name, external_id, documents, acr=level, amr=methods)
+        sid = claims.get("sid")
+        who = self.common.claims.identity(self.name, external_id, documents, acr=level, amr=methods)
+        return replace(who, session=sid if isinstance(sid, str) else None)
 
     def _believing(self, line: Line, look: Callable[[KeySet], T]) -> T:
         """Look with the keys we have; a key nobody knows may be new, so fetch once more."""

@@ -10,6 +10,7 @@ AAL3 = "aal3"
 LEVELS = (AAL1, AAL2, AAL3)
 # What a sign-in can reach here; aal3 needs phishing-resistant hardware.
 SUPPORTED = (AAL1, AAL2)
+FIRST_FACTORS = frozenset({"pwd", "fed"})  # a password, or the word of another provider
 SECOND_FACTORS = frozenset({"otp", "rc"})
 
 
@@ -25,7 +26,7 @@ def meets(actual: str | None, wanted: str) -> bool:
 
 def of_methods(amr: Collection[str]) -> str:
     """Name the strength that methods add up to (RFC 8176 names)."""
-    return AAL2 if "pwd" in amr and SECOND_FACTORS & set(amr) else AAL1
+    return AAL2 if FIRST_FACTORS & set(amr) and SECOND_FACTORS & set(amr) else AAL1
 
 
 def least(values: Iterable[str], *, supported: Collection[str] = SUPPORTED) -> str | None:

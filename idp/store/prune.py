@@ -16,6 +16,7 @@ from idp.store.database import Database
 from idp.store.device import Device
 from idp.store.event import Event, Stream
 from idp.store.grant import Grant
+from idp.store.handshake import Handshake
 from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.session import BrowserSession
@@ -50,6 +51,7 @@ def rules(now: dt.datetime, *, stop: int) -> tuple[Rule, ...]:
         (ReferenceToken, ReferenceToken.token_hash, ReferenceToken.expires_at < hour),
         # Anybody can begin a sign-in: those that nobody went on with take no room for a day.
         (Signin, Signin.id, or_(Signin.expires_at < day, and_(Signin.account_id.is_(None), Signin.expires_at < hour))),
+        (Handshake, Handshake.id, Handshake.expires_at < hour),
         (Code, Code.id, Code.expires_at < day),
         # Used ones stay while they could be replayed: they are how a stolen family is noticed.
         (RefreshToken, RefreshToken.id, RefreshToken.idle_expires_at < day),

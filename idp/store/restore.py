@@ -40,6 +40,7 @@ LEFT_BEHIND = frozenset(
         "device",
         "event_stream",
         "event_waiting",
+        "handshake",
         "lease",
         "recovery_code",
         "reference_token",
@@ -47,6 +48,7 @@ LEFT_BEHIND = frozenset(
         "revoked_token",
         "session",
         "signin",
+        "upstream_session",
         "used_jti",
     }
 )

@@ -28,6 +28,7 @@ class Signin(Base):
     authenticated_at: Mapped[dt.datetime | None]
     password_at: Mapped[dt.datetime | None]
     consented_at: Mapped[dt.datetime | None]
+    link_waits: Mapped[bool | None]  # somebody came from elsewhere, and may be linked once they signed in here
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
     finished_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime]

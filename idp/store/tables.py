@@ -16,6 +16,7 @@ from idp.store.event import Event, Stream, Waiting
 from idp.store.exchange_policy import ExchangePolicy
 from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
+from idp.store.handshake import Handshake
 from idp.store.identity import Identity, IdentityRole
 from idp.store.lease import Lease
 from idp.store.meta import Meta
@@ -28,6 +29,7 @@ from idp.store.signing_key import SigningKey
 from idp.store.token import RevokedToken
 from idp.store.totp import RecoveryCode, Totp
 from idp.store.types import Base
+from idp.store.upstream_session import UpstreamSession
 from idp.store.used_jti import UsedJti
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "GroupRole",
+    "Handshake",
     "Identity",
     "IdentityRole",
     "Lease",
@@ -69,6 +72,7 @@ __all__ = [
     "SigningKey",
     "Stream",
     "Totp",
+    "UpstreamSession",
     "UsedJti",
     "Waiting",
 ]

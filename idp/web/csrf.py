@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Reached by machines with credentials of their own, or by cross-site forms that only begin something.
 EXEMPT: Final = frozenset({"/authorize", "/token", "/userinfo", "/introspect", "/revoke", "/end_session", "/events"})
+# Answers of other providers, by form_post, and their word that somebody has signed out; each proves itself.
+EXEMPT_UNDER: Final = ("/federation/callback/", "/federation/signed-out/")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _protection = CSRFProtect()
@@ -33,6 +35,10 @@ def init_app(app: Flask) -> None:
 
 def _check() -> None:
     environ = request.environ
-    if environ["REQUEST_METHOD"] in _SAFE or environ.get("PATH_INFO") in EXEMPT:
+    if environ["REQUEST_METHOD"] in _SAFE or _exempt(environ.get("PATH_INFO", "")):
         return
     _protection.protect()
+
+
+def _exempt(path: str) -> bool:
+    return path in EXEMPT or path.startswith(EXEMPT_UNDER)

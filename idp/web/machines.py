@@ -12,6 +12,7 @@ MACHINES: Final = (
     "/userinfo",
     "/jwks",
     "/events",
+    "/federation/signed-out/",
     "/.well-known/",
     *sorted(PROBES),
 )

@@ -7,7 +7,7 @@ Law of this folder: steps never route to each other. Each ends with a 303 to `/a
 
 from __future__ import annotations
 
-from idp.endpoints.authorize import consent, enrol, login, mfa, recovery, views
+from idp.endpoints.authorize import consent, elsewhere, enrol, link, login, mfa, recovery, views
 
 blueprints = (
     views.blueprint,
@@ -16,4 +16,6 @@ blueprints = (
     recovery.blueprint,
     enrol.blueprint,
     consent.blueprint,
+    elsewhere.blueprint,
+    link.blueprint,
 )

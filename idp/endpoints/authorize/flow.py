@@ -26,6 +26,7 @@ class Step(StrEnum):
     LOGIN = "/login"
     SECOND_FACTOR = "/mfa"
     ENROL = "/mfa/enrol"
+    LINK = "/link"
     CONSENT = "/consent"
     RESPOND = "/authorize"
 
@@ -38,6 +39,7 @@ class Progress:
     authenticated: bool = False
     password_at: datetime | None = None
     consented: bool = False
+    link_waits: bool = False  # somebody from elsewhere may be this account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def next_step(at: Situation, now: datetime) -> Step:
         if silent:
             raise LoginRequired("nobody suitable is signed in")
         return Step.LOGIN
-    step = _strengthen(at, standing, now)
+    step = _strengthen(at, standing, now) or _link(at, standing)
     if step is not None:
         if silent:
             raise LoginRequired("a stronger sign-in is needed")
@@ -144,6 +146,16 @@ def _strengthen(at: Situation, standing: Standing, now: datetime) -> Step | None
     password_at, here = at.progress.password_at, at.progress.session_id == standing.session_id
     fresh = password_at is not None and now - password_at <= PASSWORD_IS_FRESH
     return Step.ENROL if fresh and here else Step.LOGIN
+
+
+def _link(at: Situation, standing: Standing) -> Step | None:
+    """Ask whether to link, after a sign-in of this very moment with the second factor if there is one (FD12, LG16)."""
+    progress = at.progress
+    inside = progress.password_at is not None and progress.session_id == standing.session_id
+    if not progress.link_waits or not inside:
+        return None
+    proven = not at.policy.has_factor or acr.meets(standing.acr, acr.AAL2)
+    return Step.LINK if proven else Step.SECOND_FACTOR
 
 
 def wanted_acr(request: AuthorizeRequest, asker: Asker, policy: Policy) -> str | None:

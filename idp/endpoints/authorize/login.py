@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from flask import Blueprint, request
+from flask import Blueprint, redirect, request
 
 from idp.accounts.entrance import Entrance, Told, Vouched
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
+from idp.endpoints.authorize import elsewhere
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import prompt
@@ -74,6 +75,9 @@ def submit() -> ResponseReturnValue:
     """Check them; on success this browser has a session with a new secret (LG19)."""
     visit = visits.at(Step.LOGIN)
     username, password = request.form.get("username", ""), request.form.get("password", "")
+    home = elsewhere.home_of(visit, username)
+    if home is not None:
+        return redirect(home, 303)
     try:
         found = _entrance().authenticate(_attempt(visit, username, password), visit.now)
     except PasswordTooLong:
@@ -178,6 +182,7 @@ def _page(visit: Visit, username: str, error: dict[str, str] | None = None, stat
         tos_uri=client.tos_uri,
         username=username,
         error=error,
+        others=elsewhere.buttons(visit),
     )
 
 

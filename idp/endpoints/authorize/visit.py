@@ -193,6 +193,7 @@ def _progress(row: Signin, here: Current | None) -> flow.Progress:
         authenticated=row.authenticated_at is not None,
         password_at=row.password_at,
         # One person's yes is nobody else's: the browser may have changed hands since.
+        link_waits=bool(row.link_waits),
         consented=row.consented_at is not None and here is not None and row.account_id == here.account.id,
     )
 
