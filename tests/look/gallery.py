@@ -68,6 +68,22 @@ def page(name: str, template: str, **context: object) -> Page:
     return Page(name=name, template=template, context={"action": "/here?signin=1", **context})
 
 
+LABELS = {
+    "google": "Google",
+    "entra": "Microsoft",
+    "github": "GitHub",
+    "gitlab": "GitLab",
+    "apple": "Apple",
+    "facebook": "Facebook",
+    "linkedin": "LinkedIn",
+    "discord": "Discord",
+    "slack": "Slack",
+    "okta": "Okta",
+    "auth0": "Auth0",
+    "other": "The directory of a company with quite a long name",
+}
+
+
 def _pages() -> Iterator[Page]:
     login = "authorize/login.html"
     yield page("login-empty", login, client_name=None, username="", error=None)
@@ -171,7 +187,50 @@ def _pages() -> Iterator[Page]:
         scopes=MANY_SCOPES,
         return_host=LONG_WORD,
     )
+    yield from _elsewhere()
     yield from _endings()
+
+
+def _elsewhere() -> Iterator[Page]:
+    brands = tuple(LABELS)
+    yield page(
+        "login-elsewhere",
+        "authorize/login.html",
+        client_name="Orders Desk",
+        username="",
+        error=None,
+        others=[
+            {"name": brand, "href": "/federation/x?signin=1", "label": LABELS[brand], "icon": f"img/brands/{brand}.svg"}
+            for brand in brands
+        ],
+    )
+    yield page(
+        "elsewhere-link-first",
+        "authorize/elsewhere.html",
+        title="You have an account here already",
+        text="It has the same e-mail. Sign in to it as you always do, once, and we will ask whether to link Google.",
+        support_id="7f3k2m9q11aa",
+        link={"href": "/authorize?signin=1", "text": "Sign in to link"},
+    )
+    yield page(
+        "elsewhere-lost",
+        "authorize/elsewhere.html",
+        title="This way back does not fit",
+        text="You may have come here twice, from another browser, or too late. Begin again at the app.",
+        support_id="7f3k2m9q11aa",
+        link=None,
+    )
+    yield page("link", "authorize/link.html", label="Google", there="ada@example.org", username="ada", error=None)
+    yield page("link-long", "authorize/link.html", label=LONG_NAME, there=LONG_MAIL, username=LONG_MAIL, error=TROUBLE)
+    ways = [
+        {"id": "1", "label": "Google", "there": "ada@example.org", "last": False},
+        {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False},
+    ]
+    yield page("ways-in", "account/ways.html", username="ada", ways=ways, locked=None)
+    yield page("ways-in-last", "account/ways.html", username="ada", ways=[{**ways[0], "last": True}], locked=None)
+    yield page("ways-in-late", "account/ways.html", username="ada", ways=ways, locked="Sign in again to change them.")
+    yield page("ways-in-none", "account/ways.html", username="ada", ways=[], locked=None)
+    yield page("ways-in-nobody", "account/ways.html", username=None, ways=[], locked=None)
 
 
 def _endings() -> Iterator[Page]:

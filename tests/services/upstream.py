@@ -64,6 +64,7 @@ class Upstream:
         }
         self.answers = Answers()
         self.amr: list[str] = []
+        self.pages: dict[str, object] = {}
         self.grants: dict[str, Grant] = {}
         self.tokens: dict[str, Claims] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
@@ -190,6 +191,8 @@ def _handler(upstream: Upstream) -> type[BaseHTTPRequestHandler]:  # noqa: C901 
                 self._send(200, b"<!doctype html><title>Elsewhere</title><h1>Signed out elsewhere</h1>", "text/html")
             elif url.path == "/.well-known/openid-configuration":
                 self._json(upstream.answers.discovery(upstream.document()))
+            elif url.path in upstream.pages:
+                self._json(upstream.pages[url.path])
             elif url.path == "/jwks":
                 self._json(upstream.answers.jwks(upstream.jwk_set()))
             elif url.path == "/userinfo":

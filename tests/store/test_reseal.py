@@ -11,7 +11,14 @@ from idp.store.restore import restore
 from idp.store.sealed import SealBroken, add_master_key, create_master_key, load_master_key
 from idp.store.tables import metadata
 
-PLACES = {("signing_key", "private_sealed"), ("totp", "seed_sealed")}
+PLACES = {
+    ("connector", "secrets_sealed"),
+    ("handshake", "kept_sealed"),
+    ("handshake", "who_sealed"),
+    ("signing_key", "private_sealed"),
+    ("totp", "seed_sealed"),
+}
+NOBODY = {"connector": 0, "handshake": 0}
 
 
 @pytest.fixture
@@ -79,10 +86,10 @@ def test_everything_is_under_the_new_key_and_opens(db, file, old, people):
     add_master_key(file)
     new = load_master_key(file)
     assert stale(db, new) == 6
-    assert reseal.reseal(db, new) == {"signing_key": 1, "totp": 5}
+    assert reseal.reseal(db, new) == {**NOBODY, "signing_key": 1, "totp": 5}
     assert stale(db, new) == 0
     assert [opened(db, new, owner) for owner in people.values()] == [name.encode() for name in people]
-    assert reseal.reseal(db, new) == {"signing_key": 0, "totp": 0}
+    assert reseal.reseal(db, new) == {**NOBODY, "signing_key": 0, "totp": 0}
 
 
 @pytest.mark.attack("ST6")
