@@ -9,13 +9,16 @@ from pathlib import Path
 
 import click
 
-from idp.accounts import connectors, federated
+from idp.accounts import connectors, federated, mapping
 from idp.accounts.connectors import Definition
 from idp.cli.context import Context, opened, read_secret
 from idp.cli.key import config_option, json_option
 from idp.cli.role import find_role
 from idp.cli.shown import facts, show, stamp, table
 from idp.federation.connector import Misconfigured
+from idp.federation.oauth2 import OAuth2
+from idp.federation.oidc import Oidc
+from idp.jose.strict import JoseError, loads
 from idp.store import connector as store
 from idp.store import identity
 from idp.store.database import Session
@@ -116,6 +119,39 @@ def test(name: str, sample: str | None, config: Path | None, *, as_json: bool) -
         raise click.exceptions.Exit(1)
 
 
+@cli.command(name="claims")
+@click.argument("name")
+@click.argument("file", type=click.File("rb"))
+@config_option
+@json_option
+def claims(name: str, file: click.utils.LazyFile, config: Path | None, *, as_json: bool) -> None:
+    """Try the claim mapping: who a FILE of the provider's claims (JSON) would be here, and with which roles."""
+    document = _claims_in(file)
+    with opened(config) as context, _in_words():
+        with context.db.read() as tx:
+            row = _find(tx, name)
+            rules = list(store.rules(tx, row.id))
+        ready = connectors.make(row, _sealer(context))
+    if not isinstance(ready.connector, Oidc | OAuth2):
+        raise click.ClickException("a directory has no claims; see `idp connector test --user`")
+    paths = ready.connector.common.claims
+    external_id = paths.subject_of(document)
+    if external_id is None:
+        raise click.ClickException("nobody would be signed in: the claim that is the subject is absent")
+    who = paths.identity(name, external_id, [document])
+    given = {each.rule_id for each in mapping.match([rule for rule, _ in rules], who)}
+    shown = {
+        "subject": who.external_id,
+        "username": who.username,
+        "email": who.email,
+        "email_verified": who.email_verified,
+        "groups": [each.name for each in who.groups],
+        "claims": dict(who.claims),
+        "roles": sorted(role.name for rule, role in rules if rule.id in given),
+    }
+    show(shown, as_json=as_json, told_as=lambda: facts(f"Who this would be by {name}", shown))
+
+
 @cli.command(name="disable")
 @click.argument("name")
 @config_option
@@ -202,6 +238,13 @@ def _described(name: str, file: Path) -> dict[str, object]:
     if isinstance(inner, Mapping) and isinstance(inner.get(name), Mapping):
         return dict(inner[name])
     return dict(found)
+
+
+def _claims_in(file: click.utils.LazyFile) -> dict[str, object]:
+    try:
+        return loads(file.read())
+    except JoseError as wrong:
+        raise click.ClickException(f"the file is not one JSON object: {wrong.reason}") from None
 
 
 def _pattern(group: str) -> tuple[str, str]:

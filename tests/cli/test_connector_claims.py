@@ -1,0 +1,51 @@
+"""`idp connector claims`: a mapping is tried before anybody signs in by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+ORDERS = "https://orders.example"
+PERSON = {"sub": "117", "email": "ada@example.org", "email_verified": True, "hd": "example.org", "name": "Ada"}
+
+pytestmark = pytest.mark.usefixtures("orders")
+
+
+@pytest.fixture
+def google(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "google.secret").write_text("s3cret\n")
+    toml = tmp_path / "google.toml"
+    toml.write_text('kind = "oidc"\npreset = "google"\nclient_id = "x"\nclient_secret_file = "google.secret"\n')
+    cli.told("connector", "add", "google", str(toml))
+
+
+def said(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "someone.json"
+    file.write_text(text)
+    return str(file)
+
+
+@pytest.mark.usefixtures("google")
+def test_says_who_somebody_would_be_and_in_which_roles(cli: Cli, tmp_path: Path) -> None:
+    cli.told("role", "create", ORDERS, "clerk", "--scope", "read")
+    cli.told("connector", "map", "google", "claim:hd=example.org", ORDERS, "clerk")
+
+    who = cli.json("connector", "claims", "google", said(tmp_path, json.dumps(PERSON)))
+
+    assert (who["subject"], who["username"], who["email_verified"]) == ("117", "ada@example.org", True)
+    assert who["roles"] == ["clerk"]
+
+
+@pytest.mark.usefixtures("google")
+@pytest.mark.parametrize(("text", "words"), [("[]", "not one JSON object"), ("{}", "the subject is absent")])
+def test_says_what_is_wrong(cli: Cli, tmp_path: Path, text: str, words: str) -> None:
+    assert words in cli.refused("connector", "claims", "google", said(tmp_path, text))
+
+
+@pytest.mark.usefixtures("google")
+def test_a_secret_is_shown_to_nobody(cli: Cli) -> None:
+    assert "s3cret" not in cli.told("connector", "show", "google")
