@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -124,7 +125,7 @@ def test(name: str, sample: str | None, config: Path | None, *, as_json: bool) -
 @click.argument("file", type=click.File("rb"))
 @config_option
 @json_option
-def claims(name: str, file: click.utils.LazyFile, config: Path | None, *, as_json: bool) -> None:
+def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) -> None:
     """Try the claim mapping: who a FILE of the provider's claims (JSON) would be here, and with which roles."""
     document = _claims_in(file)
     with opened(config) as context, _in_words():
@@ -240,7 +241,7 @@ def _described(name: str, file: Path) -> dict[str, object]:
     return dict(found)
 
 
-def _claims_in(file: click.utils.LazyFile) -> dict[str, object]:
+def _claims_in(file: IO[bytes]) -> dict[str, object]:
     try:
         return loads(file.read())
     except JoseError as wrong:

@@ -8,6 +8,7 @@ import hashlib
 import html
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -88,6 +89,10 @@ class Upstream:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def visit(self, url: str) -> str:
         """Be the browser of somebody who is signed in there: return the address it is sent back to."""

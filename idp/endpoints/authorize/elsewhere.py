@@ -205,7 +205,6 @@ def _signed_in(visit: Visit, ready: Ready, who: Identity) -> Response:
             # LG17: who has a password here adds a first second factor with it, not with another provider's word.
             password_at=visit.now if account.password_hash is None else None,
             consented_at=None,
-            link_waits=None,
         )
         services().audit.record(
             tx,

@@ -284,6 +284,24 @@ def test_linking_asks_for_the_password_and_the_second_factor(
     assert "mfa-submit" in Page(back(other, upstream, other.authorize(web_app)).text).ids
 
 
+def test_whoever_has_no_password_links_a_second_provider_by_the_first(
+    browser: Browser, web_app: App, connect: Connect, upstream: Upstream, services: Any
+) -> None:
+    connect("first")
+    back(browser, upstream, browser.authorize(web_app), "first")
+    connect("second", provisioning="linked")
+    other = browser.another()
+    refused = back(other, upstream, other.authorize(web_app), "second")
+    page = other.get(next(each for each in Page(refused.text).links if each.startswith("/authorize?")))
+
+    asked = back(other, upstream, page, "first")
+    other.submit(asked, "link-allow")
+
+    (account,) = people(services.db)
+    with services.db.read() as tx:
+        assert len(identity.of_account(tx, account.id)) == 2
+
+
 def test_not_now_links_nothing_and_goes_on(
     browser: Browser, alice: Person, web_app: App, connect: Connect, upstream: Upstream, services: Any
 ) -> None:
