@@ -26,6 +26,8 @@ def test_an_unknown_strength_meets_nothing() -> None:
     [
         (["pwd"], "aal1"),
         (["pwd", "otp", "mfa"], "aal2"),
+        (["fed"], "aal1"),
+        (["fed", "otp", "mfa"], "aal2"),
         (["otp"], "aal1"),
         ([], "aal1"),
     ],

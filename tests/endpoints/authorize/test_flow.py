@@ -285,3 +285,16 @@ def test_a_code_is_given_only_when_every_demand_is_met(
         assert inside or not prompt & {"login", "select_account"}
         assert inside or max_age is None or max_age >= 3600
         assert standing.acr == "aal2" or not required
+
+
+@pytest.mark.attack("FD12", "LG16")
+def test_linking_is_asked_after_a_password_of_this_sign_in_and_the_second_factor_if_there_is_one() -> None:
+    waiting = replace(INSIDE, link_waits=True)
+    strong = replace(HOUR_OLD, acr="aal2")
+
+    assert step(progress=waiting) is Step.LINK
+    assert step(progress=waiting, policy=policy(has_factor=True)) is Step.SECOND_FACTOR
+    assert step(progress=waiting, policy=policy(has_factor=True), standing=strong) is Step.LINK
+    assert step(progress=replace(waiting, password_at=None)) is Step.RESPOND
+    assert step(progress=replace(waiting, session_id="another")) is Step.RESPOND
+    assert step(progress=INSIDE) is Step.RESPOND
