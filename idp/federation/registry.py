@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from idp.federation import oauth2, oidc
+from idp.federation import active_directory, oauth2, oidc
 from idp.federation.connector import Connector, Made, Misconfigured
 from idp.federation.directory import config as directory
 from idp.federation.directory.connector import Directory
@@ -23,6 +23,7 @@ class Maker:
 
 
 KINDS: Final[Mapping[str, Maker]] = {
+    "active_directory": Maker(make=active_directory.ActiveDirectory.make, secrets=active_directory.SECRETS),
     "ldap": Maker(make=Directory.make, secrets=directory.SECRETS),
     "oidc": Maker(make=oidc.Oidc.make, secrets=oidc.SECRETS),
     "oauth2": Maker(make=oauth2.OAuth2.make, secrets=oauth2.SECRETS),

@@ -44,7 +44,7 @@ class Reach:
             servers=servers,
             ca_file=values.maybe("ca_file"),
             strict=values.flag("strict_certificates", default=False),
-            seconds=values.seconds("timeout", 2.5, most=30),
+            seconds=values.seconds("timeout", 2.0, most=30),
             connections=values.whole("connections", 4, least=1, most=64),
             tries=values.whole("tries", 4, least=1, most=1000),
             tries_window=values.seconds("tries_window", 1800, most=86_400),

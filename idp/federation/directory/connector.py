@@ -72,7 +72,7 @@ class Directory:
                 return self._by_template(name, password, may_try, until)
             entry = self.only(name, until)
             self._prove(entry, password, may_try, until)
-            return self.identity(entry, self._climb_within(entry, until))
+            return self.identity(entry, self.groups_of(entry, until))
 
     def find(self, username: str) -> Identity | None:
         """Return who a name means; None when nobody, or more than one."""
@@ -82,7 +82,7 @@ class Directory:
             name = self.checked(username)
             with _told(), self.servers.turn() as until:
                 entry = self.only(name, until)
-                return self.identity(entry, self._climb_within(entry, until))
+                return self.identity(entry, self.groups_of(entry, until))
         except NotSignedIn as refused:
             if refused.outcome is Outcome.NO_MATCH:
                 return None
@@ -157,6 +157,12 @@ class Directory:
         """Return the name that is shown."""
         return entry.text(self.config.people.username)
 
+    def direct(self, line: Line, entry: Entry, until: float) -> list[Group]:
+        """Return the groups that somebody is in directly."""
+        if self.config.groups.how == "memberof":
+            return [(dn, name_in(dn)) for dn in entry.texts("memberOf")]
+        return self._above(line, [entry.dn], until)[entry.dn]
+
     def climb(self, line: Line, entry: Entry, seconds: float) -> Climbed:
         """Return all groups of somebody."""
         groups = self.config.groups
@@ -167,13 +173,10 @@ class Directory:
         def parents(keys: Sequence[str]) -> Mapping[str, Sequence[Group]]:
             return self._above(line, keys, until)
 
-        if groups.how == "memberof":
-            direct = [(dn, name_in(dn)) for dn in entry.texts("memberOf")]
-        else:
-            try:
-                direct = list(parents([entry.dn]).get(entry.dn, ()))
-            except OutOfTime:
-                return Climbed(groups=(), complete=False)
+        try:
+            direct = self.direct(line, entry, until)
+        except OutOfTime:
+            return Climbed(groups=(), complete=False)
         if not groups.nested:
             return Climbed(groups=tuple(Membership(key=key, name=name) for key, name in direct), complete=True)
         return self.graph.climb(direct, parents)
@@ -242,9 +245,10 @@ class Directory:
             raise NotSignedIn(Outcome.NO_MATCH, "entry not readable")
         return self.identity(entry, climbed)
 
-    def _climb_within(self, entry: Entry, until: float) -> Climbed:
+    def groups_of(self, entry: Entry, until: float) -> Climbed:
+        """Return all groups of somebody who signs in, within the time for groups."""
         seconds = min(self.config.groups.seconds, max(0.05, until - _moment()))
-        if self.config.groups.how == "memberof" and not entry.texts("memberOf"):
+        if self.config.groups.how == "none":
             return Climbed(groups=(), complete=True)
         try:
             return self.servers.search(until, lambda line, _: self.climb(line, entry, seconds))
@@ -268,9 +272,15 @@ class Directory:
             raise OutOfTime
         among = "".join(f"({groups.member}={ldap.literal(key)})" for key in keys)
         wanted = f"(&{groups.filter}(|{among}))"
-        answer, found = line.search(groups.base, wanted, seconds=seconds, attributes=[groups.name])
-        if answer.code == SIZE_LIMIT:
-            found = list(line.pages(groups.base, wanted, seconds=seconds, attributes=[groups.name]))
+        try:
+            answer, found = line.search(groups.base, wanted, seconds=seconds, attributes=[groups.name])
+            if answer.code == SIZE_LIMIT:
+                found = list(line.pages(groups.base, wanted, seconds=seconds, attributes=[groups.name]))
+        except Gone:
+            # Slow groups are no reason to think the server away: whoever asks next finds out.
+            raise OutOfTime from None
+        if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT}:
+            raise OutOfTime
         return found
 
 

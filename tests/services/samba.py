@@ -1,0 +1,179 @@
+"""A real Active Directory: Samba as its domain controller, in a network of its own.
+
+Its ports are fixed, so it lives in its own network namespace; a forwarder outside of it reaches in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from tests.services.authority import Certificate
+from tests.services.program import Program
+
+REALM = "CORP.EXAMPLE.TEST"
+DOMAIN = "corp.example.test"
+ROOT = "DC=corp,DC=example,DC=test"
+STAFF = f"OU=Staff,{ROOT}"
+ADMIN = (f"Administrator@{DOMAIN}", "Adm1n-Pass-42")
+PASSWORD = "Passw0rd-1"
+CLONE_NEWNET = 0x40000000
+LDAPS = "027C"  # 636, as the kernel writes it
+
+CONF = """\
+[global]
+ netbios name = DC1
+ realm = {realm}
+ workgroup = CORP
+ server role = active directory domain controller
+ server services = ldap, cldap
+ interfaces = 127.0.0.1/8
+ bind interfaces only = yes
+ disable netbios = yes
+ private dir = {folder}/private
+ state directory = {folder}/state
+ cache directory = {folder}/cache
+ lock directory = {folder}
+ pid directory = {folder}/run
+ ncalrpc dir = {folder}/run/ncalrpc
+ winbindd socket directory = {folder}/run/winbindd
+ ntp signd socket directory = {folder}/run/ntp_signd
+ binddns dir = {folder}/bind-dns
+ log file = {folder}/log.%m
+ logging = file
+ tls enabled = yes
+ tls cafile = {certificate.chain}
+ tls certfile = {certificate.chain}
+ tls keyfile = {certificate.key}
+ ldb:nosync = yes
+ old password allowed period = 0
+[sysvol]
+ path = {folder}/state/sysvol
+[netlogon]
+ path = {folder}/state/sysvol/{domain}/scripts
+"""
+
+
+class Samba:
+    """`ldaps` is the controller; people are made by `add`."""
+
+    def __init__(self, folder: Path, certificate: Certificate) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._provision()
+        for name in ("run", "cache", "bind-dns"):
+            (folder / name).mkdir(exist_ok=True)
+        conf = CONF.format(realm=REALM, domain=DOMAIN, folder=folder, certificate=certificate)
+        (folder / "smb.conf").write_text(conf)
+        inside = f"ip link set lo up && exec samba -i -M single -s {folder}/smb.conf --debug-stdout -d 1"
+        # In a process group of its own: on SIGTERM it signals all of its group.
+        self.program = Program(["setsid", "unshare", "-n", "sh", "-c", inside], log=folder / "samba.log")
+        self._wait()
+        self._forward = Forward(self.program.pid, 636)
+        self.port = self._forward.port
+        self.ldaps = f"ldaps://localhost:{self.port}"
+
+    def change(self, ldif: str) -> None:
+        """Change entries in its database, past what LDAP allows."""
+        subprocess.run(
+            ["ldbmodify", "-H", self.folder / "private/sam.ldb", "--controls=local_oid:1.3.6.1.4.1.7165.4.3.12:0"],
+            input=ldif.encode(),
+            check=True,
+            capture_output=True,
+        )
+
+    def stop(self) -> None:
+        self._forward.close()
+        self.program.stop()
+
+    def _provision(self) -> None:
+        subprocess.run(
+            [
+                "/usr/bin/samba-tool",
+                "domain",
+                "provision",
+                f"--targetdir={self.folder}",
+                f"--realm={REALM}",
+                "--domain=CORP",
+                "--server-role=dc",
+                "--dns-backend=NONE",
+                "--host-name=dc1",
+                "--host-ip=127.0.0.1",
+                f"--adminpass={ADMIN[1]}",
+                "--option=interfaces=lo",
+                "--option=bind interfaces only=yes",
+                "-q",
+            ],
+            check=True,
+            capture_output=True,
+            # Debian's own Python has its modules.
+            env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        )
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 60
+        table = Path(f"/proc/{self.program.pid}/net/tcp")
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if f":{LDAPS} " in table.read_text():
+                    return
+            if not self.program.running:
+                break
+            time.sleep(0.05)
+        raise RuntimeError(f"samba does not listen:\n{self.program.output()[-4000:]}")
+
+
+class Forward:
+    """Listens outside and connects inside another network namespace."""
+
+    def __init__(self, pid: int, port: int) -> None:
+        self._pid, self._target = pid, port
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        # This thread alone moves into the other namespace, and ends there.
+        with near:
+            with Path(f"/proc/{self._pid}/ns/net").open() as place:
+                if self._libc.setns(place.fileno(), CLONE_NEWNET):
+                    return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target), 5)
+            except OSError:
+                return
+            with far:
+                far.settimeout(None)
+                far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+                back.start()
+                _pump(near, far)
+                back.join(10)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for each in (source, sink):
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
