@@ -161,10 +161,16 @@ class SignIn(BaseSettings):
 class Federation(BaseSettings):
     """Where people come from elsewhere."""
 
+    directory_sync: Duration = Field(
+        dt.timedelta(minutes=5),
+        description="Every so often whoever is disabled or gone in a directory is closed here, and groups are read.",
+    )
+
     connectors: dict[str, dict[str, Any]] = Field(
         {},
         repr=False,
-        description="Tables `[connectors.NAME]`, one for each directory or provider; see how-to/directories.md.",
+        description="Tables `[connectors.NAME]`, one for each directory or provider; "
+        "see how-to/directories.md and how-to/connect-google.md.",
     )
 
 
