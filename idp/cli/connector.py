@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ import click
 
 from idp.accounts import connectors, federated, mapping
 from idp.accounts.connectors import Definition
+from idp.accounts.sync import Sync
 from idp.cli.context import Context, opened, read_secret
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
+from idp.cli.progress import bar
 from idp.cli.role import find_role
 from idp.cli.shown import facts, show, stamp, table
 from idp.federation.connector import Misconfigured
@@ -151,6 +154,33 @@ def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) ->
         "roles": sorted(role.name for rule, role in rules if rule.id in given),
     }
     show(shown, as_json=as_json, told_as=lambda: facts(f"Who this would be by {name}", shown))
+
+
+@cli.command(name="sync")
+@click.argument("name")
+@click.option("--dry-run", "dry", is_flag=True, help="Change nothing; say what would change.")
+@click.option("--force", is_flag=True, help="Believe it even when very many people are gone.")
+@config_option
+@json_option
+def sync(name: str, config: Path | None, *, dry: bool, force: bool, as_json: bool) -> None:
+    """Read a whole directory: close who is disabled or gone there, and let groups be roles again."""
+    with opened(config) as context, _in_words():
+        with context.db.read() as tx:
+            row = _find(tx, name)
+        ready = connectors.make(row, _sealer(context))
+        worker = Sync(db=context.db, audit=context.audit, holder=f"cli:{os.getpid()}", clock=moment)
+        try:
+            with bar(name, quiet=as_json) as shown:
+                report = worker.run(ready, dry=dry, force=force, progress=lambda read: shown("people", read, 0))
+        finally:
+            ready.connector.close()
+    if report is None:
+        raise click.ClickException("another process reads this directory just now")
+    lists = {each: sorted(getattr(report, each)) for each in ("closed", "gone", "reopened", "roles")}
+    said = {"connector": name, "dry_run": dry, "read": report.read, "linked": report.linked, **lists}
+    show(said | {"trouble": report.trouble}, as_json=as_json, told_as=lambda: facts(name, said))
+    if report.trouble is not None:
+        raise click.ClickException(report.trouble)
 
 
 @cli.command(name="disable")

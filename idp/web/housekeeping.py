@@ -15,6 +15,7 @@ from idp.audit.seal import AuditSealer
 from idp.store import event, prune
 from idp.store.database import Database
 from idp.web import metrics
+from idp.web.directories import Directories
 from idp.web.logs import log
 from idp.web.services import Services
 
@@ -22,6 +23,7 @@ TICK = 1.0
 KEYS_EVERY = timedelta(seconds=30)
 PRUNE_EVERY = timedelta(minutes=10)
 LOOK_EVERY = timedelta(seconds=5)
+DIRECTORIES_EVERY = timedelta(seconds=10)
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class Housekeeper:
             Duty("seal the audit", timedelta(0), sealer.run),
             Duty("keep keys fresh", min(KEYS_EVERY, services.settings.publish_lead / 2), services.keyring.ensure),
             Duty("tell what was issued", timedelta(0), services.tally.tell),
+            Duty("read directories", DIRECTORIES_EVERY, Directories(services).turn),
             Duty("look how far gateways are", LOOK_EVERY, lambda now: tell_streams(services.db, now)),
             Duty(
                 "forget what is over",

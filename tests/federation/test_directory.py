@@ -224,6 +224,8 @@ def test_the_one_who_binds_by_a_template_reads_only_themselves(connect: Connect)
     directory = connect(user_dn=f"uid={{}},{PEOPLE}", bind_dn=None)
     assert directory.authenticate("user000002", PASSWORD, always).email == "user000002@example.test"
     assert directory.find("user000002") is None
+    with pytest.raises(NotSignedIn, match="bind_dn is missing"):
+        list(directory.everybody())
 
 
 @pytest.mark.attack("FD9")

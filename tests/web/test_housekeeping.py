@@ -111,6 +111,7 @@ def test_it_goes_on_when_the_store_comes_back(services: Services, said: io.Strin
         clock=services.clock,
         keyring=SimpleNamespace(ensure=lambda _: None),
         tally=SimpleNamespace(tell=lambda _: None),
+        connectors=SimpleNamespace(all=lambda _: ()),
     )
     write_down(services)
     keeper = Housekeeper(parts)

@@ -91,6 +91,9 @@ class Directory:
     def everybody(self) -> Iterator[Identity]:
         """Give everybody, a page at a time."""
         people = self.config.people
+        if self.config.bind_dn is None:
+            # Read as nobody, a directory may look empty: that must close no account.
+            raise NotSignedIn(Outcome.UNAVAILABLE, "nobody may search: bind_dn is missing")
         with _told():
             line = self.servers.open_search()
         try:

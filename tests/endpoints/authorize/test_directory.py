@@ -10,6 +10,7 @@ import pytest
 from idp.accounts import administration, connectors
 from idp.accounts.connectors import Definition
 from idp.store import account, api, audit, connector, group, identity, role, totp
+from idp.web.directories import Directories
 from tests.fixtures.browser import claims, parameters
 from tests.fixtures.markup import Page
 from tests.services.authority import Authority
@@ -227,3 +228,35 @@ def test_no_password_is_in_any_record(browser: Any, web_app: Any, services: Any,
     for secret in (PASSWORD, "a wrong password", READER[1]):
         assert secret not in rows
         assert secret not in stored
+
+
+@pytest.mark.attack("FD7")
+def test_who_is_gone_from_the_directory_loses_refresh_at_the_next_round(
+    browser: Any, web_app: Any, services: Any, clock: Any, join: Any
+) -> None:
+    join()
+    page = attempt(browser, web_app, "alice", scope="openid offline_access", prompt="consent")
+    tokens = browser.redeem(web_app, parameters(browser.submit(page, "consent-allow"))["code"]).get_json()
+    rounds = Directories(services)
+    rounds.round(clock())
+    again = browser.refresh(web_app, tokens["refresh_token"])
+    assert again.status_code == 200
+    join(user_filter="(&(objectClass=inetOrgPerson)(!(uid=alice)))")
+    clock.advance(301)
+    rounds.round(clock())
+    refused = browser.refresh(web_app, again.get_json()["refresh_token"])
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_grant")
+
+
+def test_a_round_begins_in_the_background_when_it_is_due(services: Any, clock: Any, join: Any) -> None:
+    row = join()
+    rounds = Directories(services)
+    for _ in range(2):
+        rounds.turn(clock())
+    assert rounds._thread is not None
+    rounds._thread.join(30)
+    with services.db.read() as tx:
+        last = connector.sync(tx, row)
+    assert last is not None
+    assert last.trouble is None
+    assert last.counts["read"] == 28

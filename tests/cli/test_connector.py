@@ -1,0 +1,52 @@
+"""`idp connector` for a directory: add, test, map, sync, list, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.authority import Authority
+from tests.services.slapd import PEOPLE, READER, Slapd, group
+
+
+@pytest.fixture
+def file(tmp_path: Path, slapd: Slapd, authority: Authority) -> Path:
+    (tmp_path / "secret").write_text(READER[1] + "\n")
+    made = tmp_path / "example.toml"
+    made.write_text(
+        f'kind = "ldap"\nservers = ["{slapd.ldaps}"]\nca_file = "{authority.file}"\n'
+        f'bind_dn = "{READER[0]}"\nbind_password_file = "secret"\nuser_base = "{PEOPLE}"\n'
+    )
+    return made
+
+
+def test_a_directory_is_added_tried_mapped_read_and_removed(cli: Any, orders: Any, file: Path) -> None:
+    assert "connected" in cli.told("connector", "add", "example", str(file))
+    walked = cli.json("connector", "test", "example", "--user", "alice")
+    assert [each["step"] for each in walked["findings"]] == ["TLS", "bind", "search", "person", "groups"]
+    cli.told("role", "create", "https://orders.example", "clerk", "--scope", "read")
+    rule = ("connector", "map", "example", f"group:{group('outer')}", "https://orders.example", "clerk")
+    assert "gives clerk" in cli.told(*rule)
+    shown = cli.told("connector", "show", "example", "--json")
+    assert "outer" in shown
+    assert READER[1] not in shown
+    assert cli.json("connector", "sync", "example", "--dry-run")["read"] == 28
+    assert cli.json("connector", "list")["connectors"][0]["name"] == "example"
+    assert "is gone" in cli.told(*rule, "--remove")
+    assert "no such rule" in cli.refused(*rule, "--remove")
+    assert "Nobody signs in" in cli.told("connector", "disable", "example")
+    assert "again" in cli.told("connector", "enable", "example")
+    assert "is gone" in cli.told("connector", "remove", "example", "--yes")
+    assert cli.json("connector", "list")["connectors"] == []
+
+
+def test_what_is_wrong_is_said_by_its_field_and_never_by_its_value(cli: Any, file: Path) -> None:
+    file.write_text(file.read_text() + 'verify = "s3cret"\n')
+    said = cli.refused("connector", "add", "example", str(file))
+    assert "verify" in said
+    assert "s3cret" not in said
+    file.write_text("kind = ")
+    assert "not TOML" in cli.refused("connector", "add", "example", str(file))
+    assert "no such connector" in cli.refused("connector", "show", "example")
