@@ -48,7 +48,6 @@ class GatewayProtocol(HttpToolsProtocol):
         self._lingering = False
         self._in_queue = False
         self._side: Side | None = None  # set once no HTTP is spoken any more
-        self._upgrading = False
         self._rest = b""  # what came behind the request that asked for another protocol
         self._dated: list[tuple[bytes, bytes]] = []
         self._date = b""
@@ -80,8 +79,6 @@ class GatewayProtocol(HttpToolsProtocol):
         """Take what came: requests, or what another protocol says."""
         if self._side is not None:
             self._side.received(data)
-        elif self._upgrading:  # the rest of what had come before reading was paused
-            self._rest += data
         elif not self._lingering:
             self._parse(data)
 
@@ -118,7 +115,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if not self._arrival.websocket:
             self.refuse(400)
             return
-        self._upgrading, self._rest = True, rest
+        self._rest = rest
         self.deadline = _FOREVER
         self.flow.pause_reading()
 

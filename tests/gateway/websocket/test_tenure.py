@@ -195,7 +195,11 @@ def test_a_key_that_was_withdrawn_ends_what_it_let_through(own, issuer):
     ("old", "new", "why"),
     [
         ('scope = ["orders:read"]', 'scope = ["orders:other"]', "scope"),
-        ('scope = ["orders:read"]', 'scope = ["orders:other"] }\nmode = "shadow"\nreview = { owner = "me", by = 2099-01-01', None),
+        (
+            'scope = ["orders:read"]',
+            'scope = ["orders:other"] }\nmode = "shadow"\nreview = { owner = "me", by = 2099-01-01',
+            None,
+        ),
         ("websocket = true", "websocket = false", "no_websocket"),
         ('audience = "https://orders.example"', 'audience = "https://other.example"', "audience"),
         ('path = "/live/', 'path = "/dead/', "no_route"),
