@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from idp.gateway.client import Unusable
 from idp.gateway.config import Config, Route
 from idp.gateway.decide import Gate
 from idp.gateway.load import ConfigError, load
@@ -243,8 +244,17 @@ def _tried(config: Config, token: str, method: str, url: str, address: str) -> M
     """Decide as the gateway would, now and here."""
     log = _One()
     # Whether a token is revoked a running gateway knows; here nobody has listened.
-    issuers = tuple(dataclasses.replace(issuer, revocation=None) for issuer in config.issuers)
-    gate = Gate(dataclasses.replace(config, issuers=issuers), log=log)
+    # Nothing is fetched for the servers behind and nothing signed: only references have to be asked about.
+    issuers = tuple(
+        dataclasses.replace(issuer, revocation=None, client=issuer.client if issuer.reference_tokens else None)
+        for issuer in config.issuers
+    )
+    routes = tuple(dataclasses.replace(route, exchange=None, assertion=None) for route in config.routes)
+    tried = dataclasses.replace(config, issuers=issuers, routes=routes, assertion=None)
+    try:
+        gate = Gate(tried, log=log)
+    except Unusable as unusable:
+        raise click.ClickException(str(unusable)) from None
     for source in gate.sources.values():
         source.refresh()
     parts = urlsplit(url)
