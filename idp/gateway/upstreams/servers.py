@@ -161,20 +161,6 @@ class Servers:
         """Tell whether there is still a connection."""
         return any(member.pool.connections for member in self.members)
 
-    def facts(self) -> list[dict[str, object]]:
-        """Tell how each server is, for people and metrics."""
-        now = asyncio.get_running_loop().time()
-        return [
-            {
-                "server": str(member.origin),
-                "well": member.well(now),
-                "busy": member.busy,
-                "failures": member.failures,
-                "connections": len(member.pool.connections),
-            }
-            for member in self.members
-        ]
-
     def retire(self) -> None:
         """Nobody will ask for these servers again."""
         self._retired = True
