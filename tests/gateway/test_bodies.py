@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.bench.processes import resident_mb
 from tests.gateway.conftest import config_text
+from tests.gateway.issuer import Issuer
 from tests.gateway.raw import request
 from tests.gateway.upstream import Upstream
 from tests.services.program import Program, free_port
@@ -63,22 +65,22 @@ async def weighed(pid: int, port: int, data: bytes, *, body: bool) -> float:
     return most - before
 
 
-@pytest.mark.attack("GW27")
-def test_sixty_four_bodies_of_five_megabytes_each_way_cost_less_than_thirty(tmp_path, issuer, token):
-    async def walk() -> tuple[float, float]:
-        server = await asyncio.start_server(takes, "127.0.0.1", 0)
-        behind = Upstream(port=server.sockets[0].getsockname()[1])
-        port = free_port()
-        file = tmp_path / "gateway.toml"
-        text = config_text(issuer, behind).replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"')
-        file.write_text(f'{text}\n[log]\nfile = "{tmp_path}/decisions.log"\n')
-        with Program([IDP, "gateway", "run", "--config", file], log=tmp_path / "gateway.log") as program:
-            await asyncio.to_thread(program.wait_for_port, port)
-            await asks(port, request(token=token), body=False)  # what the first request loads does not count
-            up = await weighed(program.pid, port, request("POST", token=token, Content_Length=str(SIZE)), body=True)
-            down = await weighed(program.pid, port, request(token=token), body=False)
-        server.close()
-        return up, down
+async def grown(folder: Path, issuer: Issuer) -> tuple[float, float]:
+    """Run a gateway in a process of its own, and give by how much bodies up, and bodies down, made it grow."""
+    server = await asyncio.start_server(takes, "127.0.0.1", 0)
+    behind, port = Upstream(port=server.sockets[0].getsockname()[1]), free_port()
+    file, token = folder / "gateway.toml", issuer.token()
+    text = config_text(issuer, behind).replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"')
+    file.write_text(f'{text}\n[log]\nfile = "{folder}/decisions.log"\n')
+    with Program([IDP, "gateway", "run", "--config", file], log=folder / "gateway.log") as program:
+        await asyncio.to_thread(program.wait_for_port, port)
+        await asks(port, request(token=token), body=False)  # what the first request loads does not count
+        up = await weighed(program.pid, port, request("POST", token=token, Content_Length=str(SIZE)), body=True)
+        down = await weighed(program.pid, port, request(token=token), body=False)
+    server.close()
+    return up, down
 
-    up, down = asyncio.run(asyncio.wait_for(walk(), SECONDS))
-    assert max(up, down) < MOST_MB
+
+@pytest.mark.attack("GW27")
+def test_sixty_four_bodies_of_five_megabytes_each_way_cost_less_than_thirty(tmp_path, issuer):
+    assert max(asyncio.run(asyncio.wait_for(grown(tmp_path, issuer), SECONDS))) < MOST_MB
