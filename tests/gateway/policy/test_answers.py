@@ -128,6 +128,7 @@ def test_nobody_signs_in_again_for_what_would_be_refused_anyway():
         ("192.0.2.1", ["192.0.2.7, 192.0.2.8"], 403),  # and here the first of the proxies
         ("", [], 403),  # a unix socket has no address
         ("", ["10.1.2.3"], 200),
+        ("localhost", ["10.1.2.3"], 403),  # what is no address is nobody we trust
         ("192.0.2.1", ["10.1.2.3," + "192.0.2.7," * 70 + "192.0.2.7"], 403),
     ],
 )
