@@ -117,6 +117,18 @@ def test_with_an_end_mark_no_torn_file_ever_takes_over(tmp_path):
 
 
 @pytest.mark.attack("GW25")
+def test_nothing_of_a_file_that_is_refused_counts(tmp_path):
+    place = Place(tmp_path / "gateway.toml", file(READ) + "[dpop]\nnonce = true\n")
+    demanded = place.ground.gate.replay._asked
+    place.write(file(READ) + '[limits]\nstore = "redis"\nredis_url = "redis://127.0.0.1:1"\nreplicas = 1\n')
+    assert not place.looks()
+    assert demanded() is not None
+    place.write(file(READ))
+    assert place.looks()
+    assert demanded() is None
+
+
+@pytest.mark.attack("GW25")
 def test_a_file_that_is_still_growing_is_waited_for(place):
     text = file(BOSS)
     place.path.write_text("")
