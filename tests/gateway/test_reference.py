@@ -270,6 +270,20 @@ def test_where_revocations_are_heard_it_is_known_for_a_minute(make):
     assert len(ground.provider.asked) == 1
 
 
+@pytest.mark.attack("IN3")
+def test_who_asks_about_many_keeps_nothing_alive_that_has_ended(ground, monkeypatch):
+    assert ask(ground).allowed
+    ground.wall.advance(30)
+    ground.provider.hang = threading.Event()
+    ground.provider.inactive = True
+    monkeypatch.setattr(references(ground)._flight, "_most", 2)
+    for number in range(2):
+        references(ground).ask(f"{OTHER}-{number}".encode())
+    decision = ask(ground)
+    assert (decision.status, decision.reason) == (503, "in_doubt")
+    ground.provider.hang.set()
+
+
 def test_what_is_kept_is_bounded(ground, monkeypatch):
     monkeypatch.setattr("idp.gateway.reference._MOST", 2)
     monkeypatch.setattr("idp.gateway.reference._MOST_REFUSED", 2)
