@@ -75,6 +75,10 @@ def test_the_address_may_be_configured(make):
     assert ground.provider.urls == ["https://inside.example/introspect"]
 
 
+def test_the_answer_may_be_signed_otherwise_than_access_tokens(make):
+    assert ask(make(REFERENCES + '\nalgs = ["EdDSA"]')).allowed
+
+
 def test_the_same_policy_holds_as_for_any_token(ground):
     ground.provider.state = {"scope": "orders:write"}
     assert ask(ground).status == 403
