@@ -127,7 +127,7 @@ def test_a_server_that_asks_for_our_certificate_is_reached_through_us_and_not_ar
     gateway = serve(text(issuer, guarded, **shown(authority, files)))
     assert gateway.ask(request(token=token)).status == 200
     assert guarded.subjects == ["(('DNS', 'gateway.internal'),)"]
-    with pytest.raises(OSError, match=r"(?i)certificate|reset|broken"):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
         around(guarded, authority, request(token=token))
     assert len(guarded.subjects) == 1
 
