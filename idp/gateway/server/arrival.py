@@ -48,6 +48,7 @@ class Arrival:
         "lengths",
         "method",
         "nominated",
+        "options",
         "replaced_host",
         "target",
         "upgrades",
@@ -64,6 +65,7 @@ class Arrival:
         self.hosts: list[bytes] = []
         self.lengths: list[bytes] = []
         self.codings: list[bytes] = []
+        self.options: list[bytes] = []  # of Connection
         self.nominated: frozenset[bytes] = frozenset()
         self.expects = False
         self.upgrades: list[bytes] = []
@@ -89,7 +91,7 @@ class Arrival:
         elif noted == CODING:
             self.codings.append(value)
         elif noted == CONNECTION:
-            self.nominated |= {name.strip().lower() for name in value.split(b",")}
+            self.options.append(value)
         elif noted == EXPECT:
             self.expects = value.lower() == b"100-continue"
         else:
@@ -120,6 +122,8 @@ class Arrival:
             raise Unreadable(505)
         if method == "CONNECT":  # its target is no path, and what follows is no HTTP
             raise Unreadable(405)
+        if self.options:
+            self.nominated = frozenset(name.strip().lower() for name in b",".join(self.options).split(b","))
         self.websocket = self._asks_for_websocket()
         if len(self.target) > _LONGEST_TARGET:
             raise Unreadable(414)
