@@ -28,6 +28,7 @@ from idp.gateway.status.look import Watching
 
 _FIRST_KEYS_SECONDS: Final = 3.0
 _LOOK_EVERY: Final = 0.02
+_SOCKET_MODE: Final = 0o660
 
 
 class GatewayServer(uvicorn.Server):
@@ -79,6 +80,8 @@ class GatewayServer(uvicorn.Server):
             async with asyncio.timeout(_FIRST_KEYS_SECONDS):
                 while not (self._gate.ready() and self._gate.heard()):  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
                     await asyncio.sleep(_LOOK_EVERY)
+        if self.config.uds is not None:
+            _reserve(Path(self.config.uds))
         await super().startup(sockets)
         self._watch.start()
         self._begin_reloading()
@@ -112,6 +115,17 @@ class GatewayServer(uvicorn.Server):
         self._log.event("stopped")
         # uvicorn would raise the signal again, and an orderly end would look like a kill.
         self._captured_signals.clear()
+
+
+def _reserve(path: Path) -> None:
+    """Put a socket there that only owner and group may write to, unless there is one.
+
+    Whoever may write to it is believed like a front. uvicorn gives its own the mode of what it finds, and lets
+    everybody write where it finds nothing.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as reserved:
+        reserved.bind(str(path))
+        path.chmod(_SOCKET_MODE)
 
 
 def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
