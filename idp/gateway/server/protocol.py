@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from idp.gateway.config import Limits
 from idp.gateway.server.arrival import Arrival, Unreadable
 from idp.gateway.server.exchange import STATUS_LINES, Exchange, Shape
+from idp.gateway.server.parting import FOREVER, Parting
 from idp.gateway.websocket.tunnel import Side, Tunnel
 
-_FOREVER: Final = float("inf")
-_LINGER_SECONDS: Final = 2.0
 _READ: Final = 65_536
 # Chunk extensions and trailers are bytes that nobody will use: some are normal, a stream of them is an attack.
 _OVERHEAD: Final = 65_536
 _OVERHEAD_PER_BYTE: Final = 16
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(Parting):
     """One connection of a client."""
 
     limits: Limits = Limits()  # set by `protocol_with`
@@ -34,7 +32,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.shape = cast("Shape", self.app)
-        self.deadline = _FOREVER
         self.draining = False
         self._arrival = Arrival()
         self._exchange: Exchange | None = None  # the one whose request is being read
@@ -45,12 +42,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._begun = 0
         self._body_bytes = 0
         self._overhead = 0
-        self._lingering = False
         self._in_queue = False
         self._side: Side | None = None  # set once no HTTP is spoken any more
         self._rest = b""  # what came behind the request that asked for another protocol
-        self._dated: list[tuple[bytes, bytes]] = []
-        self._date = b""
 
     # The transport
 
@@ -65,7 +59,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell everybody who works for this client that it is gone."""
         self.connections.discard(self)
-        self.deadline = _FOREVER
+        self.deadline = FOREVER
         for exchange in (self._running, *self._queue):
             if exchange is not None:
                 exchange.disconnect()
@@ -79,7 +73,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Take what came: requests, or what another protocol says."""
         if self._side is not None:
             self._side.received(data)
-        elif not self._lingering:
+        elif not self.lingering:
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
@@ -116,7 +110,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.refuse(400)
             return
         self._rest = rest
-        self.deadline = _FOREVER
+        self.deadline = FOREVER
         self.flow.pause_reading()
 
     def switch(self, headers: Iterable[tuple[bytes, bytes]], tunnel: Tunnel) -> None:
@@ -195,7 +189,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request ends; no deadline while it is answered."""
         exchange, self._exchange = cast("Exchange", self._exchange), None
-        self.deadline = _FOREVER
+        self.deadline = FOREVER
         exchange.end()
         if exchange.complete and self._running is None:
             self._wait_for_next()
@@ -248,34 +242,17 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._running is not None:  # its answer must not be mixed with this one
             self.transport.abort()
             return
-        self.transport.write(
-            STATUS_LINES[status]
-            + self.date
-            + b"content-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-        )
-        self.linger()
-
-    def linger(self) -> None:
-        """Close in two steps: a client still sending would lose the answer to a reset (RFC 9112 section 9.6)."""
-        if self.transport.is_closing() or self._lingering:
-            return
-        self._lingering = True
-        self.deadline = self.loop.time() + _LINGER_SECONDS
-        self.flow.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        self.say(status)
 
     # The clock and the end
 
     def check(self, now: float) -> None:
         """End what has taken too long; asked a few times a second."""
-        if self.flow.write_paused and self.deadline == _FOREVER:
+        if self.flow.write_paused and self.deadline == FOREVER:
             self.deadline = now + self.limits.body_seconds
         if now < self.deadline:
             return
-        if self._lingering:
+        if self.lingering:
             self.transport.abort()
         elif self._reading_head and self._running is None:
             self.refuse(408)
@@ -308,22 +285,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._side is not None:
             self._side.drained()
         if self._exchange is None and self._running is not None:
-            self.deadline = _FOREVER
+            self.deadline = FOREVER
 
     def shutdown(self) -> None:
         """Finish what is being answered, then close (called by uvicorn on SIGTERM)."""
         self.draining = True
         if self._running is None:
             self.transport.close()
-
-    @property
-    def date(self) -> bytes:
-        """The Date header as uvicorn keeps it, once a second (RFC 9110 section 6.6.1)."""
-        headers = self.server_state.default_headers
-        if headers is not self._dated:
-            self._dated = headers
-            self._date = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        return self._date
 
 
 def protocol_with(limits: Limits) -> type[GatewayProtocol]:

@@ -16,7 +16,8 @@ from idp.gateway.config import ServerConfig
 from idp.gateway.log import Log
 from idp.gateway.pool import Pool
 from idp.gateway.server.watch import Watched
-from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import UpstreamError
 from idp.gateway.upstreams.model import Eject, Origin, Upstream
 from idp.gateway.upstreams.tls import Tls
 

@@ -14,7 +14,8 @@ from idp.gateway.config import ServerConfig
 from idp.gateway.pool import Pool
 from idp.gateway.server.arrival import Unreadable
 from idp.gateway.server.protocol import GatewayProtocol
-from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import UpstreamError
 from idp.gateway.upstreams.model import Origin
 from idp.gateway.websocket.frames import Frames, close_frame
 from idp.gateway.websocket.model import WebSocket
