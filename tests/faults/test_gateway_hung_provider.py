@@ -81,7 +81,7 @@ def all_is_well(guarded: Guarded, gateways: list[Gateway]) -> None:
 
 @pytest.mark.attack("F12", "GW18")
 def test_a_hung_provider_stops_no_valid_token(guarded: Guarded, tmp_path: Path) -> None:
-    gateways = two(guarded, tmp_path, after="1s", refresh="1s", cooldown="2s")
+    gateways = two(guarded, tmp_path, after="1s", refresh="1s")
     campaign(guarded, gateways, 4)
     all_is_well(guarded, gateways)
 
