@@ -97,7 +97,7 @@ class GatewayProtocol(Parting):
             return
         if self._reading_head:
             # A chunk that also held other requests does not count: its head cannot have begun long ago.
-            if was_reading_head or (fresh and self._begun <= 1):
+            if (was_reading_head and not self._begun) or (fresh and self._begun <= 1):
                 self._head_bytes += len(data)
             if self._head_bytes > self.limits.header_bytes:
                 self.refuse(431)
@@ -169,9 +169,9 @@ class GatewayProtocol(Parting):
         self._exchange = exchange
         if not arrival.has_body:
             exchange.request_complete = True
-        if self._running is None:
+        if self._running is None and not self.flow.write_paused:
             self._begin(exchange)
-        else:  # pipelined: one at a time, in order (RFC 9112 section 9.3.2)
+        else:  # pipelined: one at a time, in order (RFC 9112 section 9.3.2), and none for who does not read answers
             self.flow.pause_reading()
             self._queue.append(exchange)
 
@@ -218,8 +218,16 @@ class GatewayProtocol(Parting):
             self.linger()
         elif not exchange.keep_alive or self.draining:
             self.transport.close()
-        elif self._queue:
+            self.deadline = self.loop.time() + self.limits.body_seconds
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next request; none is read on behalf of a client that does not read its answers."""
+        if self._queue:
             self._begin_queued()
+        elif self.flow.write_paused:
+            self.flow.pause_reading()
         else:
             self.flow.resume_reading()
             if self._exchange is None and not self._reading_head:
@@ -230,7 +238,7 @@ class GatewayProtocol(Parting):
         if self._in_queue:
             return
         self._in_queue = True
-        while self._queue and self._running is None and not self.transport.is_closing():
+        while self._queue and self._running is None and not (self.flow.write_paused or self.transport.is_closing()):
             self._begin(self._queue.popleft())
         self._in_queue = False
 
@@ -252,12 +260,12 @@ class GatewayProtocol(Parting):
             self.deadline = now + self.limits.body_seconds
         if now < self.deadline:
             return
-        if self.lingering:
+        if self.lingering or self.transport.is_closing():
             self.transport.abort()
         elif self._reading_head and self._running is None:
             self.refuse(408)
         elif self._running is None:
-            self.transport.close()
+            (self.transport.abort if self.flow.write_paused else self.transport.close)()
         elif self.flow.read_paused and not self.flow.write_paused:  # it is we who do not read
             self.deadline = now + self.limits.body_seconds
         else:
@@ -284,6 +292,8 @@ class GatewayProtocol(Parting):
         super().resume_writing()
         if self._side is not None:
             self._side.drained()
+        elif self._running is None and not self.lingering:
+            self._go_on()
         if self._exchange is None and self._running is not None:
             self.deadline = FOREVER
 
