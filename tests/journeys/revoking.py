@@ -118,12 +118,21 @@ def ask(gateway: Gateway, token: str, caller: requests.Session | None = None) ->
 
 
 def wait(gateway: Gateway, token: str, since: float) -> float:
+    """Wait for the first refusal; how many seconds after a moment did it come?"""
     caller = providers.session()
-    while ask(gateway, token, caller):
+    while _passes(gateway, token, caller):
         if time.monotonic() - since > 15:
             return float("inf")
         time.sleep(0.002)
     return time.monotonic() - since
+
+
+def _passes(gateway: Gateway, token: str, caller: requests.Session) -> bool:
+    """An answer that is under way is cut by the revocation: no refusal yet, the next one is."""
+    try:
+        return ask(gateway, token, caller)
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        return True
 
 
 @contextmanager
