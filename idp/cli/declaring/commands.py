@@ -46,6 +46,7 @@ def plan(options: Options, *, as_json: bool) -> None:
         _show(found, read.notes, options.file)
         if found.changes:
             more = f" --name {options.name}" if options.name else ""
+            more += f" --jwks {options.jwks}" if options.jwks else ""
             more += " --prune" if options.prune else ""
             click.echo(f"Apply exactly this: idp gateway apply {options.file}{more} --plan {found.digest}")
     if found.changes:
