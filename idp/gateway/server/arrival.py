@@ -134,6 +134,12 @@ class Arrival:
         if self.websocket and self.has_body:
             raise Unreadable(400)
 
+    def check_size(self, most: int) -> None:
+        """RFC 6585 section 5. Counted exactly here: a chunk may hold several requests."""
+        size = len(self.target) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > most:
+            raise Unreadable(431)
+
     def _asks_for_websocket(self) -> bool:
         """RFC 9110 section 7.8: WebSocket is the one other protocol spoken here. Never h2c (attack row GW15)."""
         if not self.upgrades or b"upgrade" not in self.nominated:

@@ -14,7 +14,7 @@ import httptools
 
 from idp.gateway.config import Limits
 from idp.gateway.server.arrival import Arrival, Unreadable
-from idp.gateway.server.exchange import STATUS_LINES, Exchange, Shape
+from idp.gateway.server.exchange import Exchange, Shape, switching
 from idp.gateway.server.parting import FOREVER, Parting
 from idp.gateway.websocket.tunnel import Side, Tunnel
 
@@ -115,11 +115,7 @@ class GatewayProtocol(Parting):
 
     def switch(self, headers: Iterable[tuple[bytes, bytes]], tunnel: Tunnel) -> None:
         """Speak HTTP no more (RFC 9110 section 15.2.2)."""
-        parts = [STATUS_LINES[101], b"connection: Upgrade\r\nupgrade: websocket\r\n"]
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n")
-        self.transport.write(b"".join(parts))
+        self.transport.write(switching(headers))
         self._side = tunnel.join_client(self.transport, self._rest)
         self._rest = b""
         self.flow.resume_reading()
@@ -154,7 +150,7 @@ class GatewayProtocol(Parting):
         arrival = self._arrival
         self._reading_head = False
         arrival.check(self.parser.get_method().decode("ascii"), self.parser.get_http_version())
-        self._check_size(arrival)
+        arrival.check_size(self.limits.header_bytes)
         if arrival.websocket and not self.parser.should_upgrade():  # two readings of one header
             raise Unreadable(400)
         scope = {
@@ -174,12 +170,6 @@ class GatewayProtocol(Parting):
         else:  # pipelined: one at a time, in order (RFC 9112 section 9.3.2), and none for who does not read answers
             self.flow.pause_reading()
             self._queue.append(exchange)
-
-    def _check_size(self, arrival: Arrival) -> None:
-        """RFC 6585 section 5. Counted exactly here: a chunk may hold several requests."""
-        size = len(arrival.target) + sum(len(name) + len(value) + 4 for name, value in arrival.headers)
-        if size > self.limits.header_bytes:
-            raise Unreadable(431)
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of the body."""
