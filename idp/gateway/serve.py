@@ -40,8 +40,8 @@ class GatewayServer(uvicorn.Server):
         *,
         gate: Gate,
         log: JsonLines,
+        reload: Reload,
         proxy: Proxy | None = None,
-        reload: Reload | None = None,
     ) -> None:
         super().__init__(config)
         self._reload = reload
@@ -57,7 +57,7 @@ class GatewayServer(uvicorn.Server):
         watching = Watching(
             gate=gate,
             clients=lambda: len(self.server_state.connections),
-            problems=lambda: reload.problems if reload is not None else (),
+            problems=lambda: reload.problems,
             behind=lambda: proxy.behind.all() if proxy is not None else (),
         )
         watching.tell(gate.metrics)
@@ -92,8 +92,6 @@ class GatewayServer(uvicorn.Server):
                 self._log.event("listening", address=listener.getsockname(), ready=self._gate.ready())
 
     def _begin_reloading(self) -> None:
-        if self._reload is None:
-            return
         self._reload.start()
         if threading.current_thread() is threading.main_thread():  # only there may signals be handled
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload.ask)
@@ -101,8 +99,7 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is being answered finish, then end the threads and write the last lines."""
         self._log.event("draining")
-        if self._reload is not None:
-            self._reload.stop()
+        self._reload.stop()
         if self._proxy is not None:
             self._proxy.drain()
         await super().shutdown(sockets)
@@ -156,7 +153,7 @@ def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
         **options,
     )
     prepare = proxy.behind.prepare if proxy is not None else None
-    reload = Reload(Path(config.source), gate, log=log, prepare=prepare) if config.source else None
+    reload = Reload(Path(config.source), gate, log=log, prepare=prepare)
     return GatewayServer(settings, gate=gate, log=log, proxy=proxy, reload=reload)
 
 

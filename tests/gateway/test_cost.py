@@ -13,6 +13,7 @@ from idp.gateway.server.arrival import Arrival
 from idp.gateway.websocket import handshake
 from idp.gateway.websocket.model import WebSocket
 from idp.protocol import client_certificate
+from tests.gateway.untraced import untraced
 
 SIZE = 32_000
 PARENT = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
@@ -53,8 +54,10 @@ def certificate() -> None:
 def test_however_a_head_is_filled_it_is_read_in_milliseconds(fill: Callable[[], None]) -> None:
     """Milliseconds of this thread. Each took ten to seven hundred when it was found."""
     costs = []
-    for _ in range(3):
-        began = time.thread_time()
-        fill()
-        costs.append(time.thread_time() - began)
+    fill()  # with the tracer: what it reaches is tested
+    for _ in range(5):
+        with untraced():
+            began = time.thread_time()
+            fill()
+            costs.append(time.thread_time() - began)
     assert min(costs) < (0.06 if fill is offers else 0.006)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 
 from tests.gateway.policy.ground import NOW, Ground, challenge, file, route, said
 from tests.gateway.policy.reference import Ask
+from tests.gateway.untraced import untraced
 
 BOTH = 'acr_values="aal3", max_age="3600"'
 
@@ -243,9 +245,10 @@ def test_a_decision_takes_microseconds():
     decision = ground.ask(scope="a", roles=["clerk"], acr="aal2", auth_time=int(NOW))
     times = []
     for _ in range(5):
-        began = dt.datetime.now(dt.UTC)
-        for _ in range(1_000):
-            decision.facts._number = decision.facts._segments = None
-            rule.judge(decision.principal, decision.facts)
-        times.append((dt.datetime.now(dt.UTC) - began).total_seconds() * 1_000)
+        with untraced():
+            began = time.thread_time()
+            for _ in range(1_000):
+                decision.facts._number = decision.facts._segments = None
+                rule.judge(decision.principal, decision.facts)
+            times.append((time.thread_time() - began) * 1_000)
     assert min(times) < 20  # microseconds; about 4 on an idle machine
