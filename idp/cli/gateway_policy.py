@@ -61,7 +61,7 @@ def show_schema() -> None:
 @click.argument("url")
 @_FILE
 @_JSON
-def who_can(method: str, url: str, file: Path, as_json: bool) -> None:  # noqa: FBT001 - click gives flags as booleans
+def who_can(method: str, url: str, file: Path, *, as_json: bool) -> None:
     """Say which roles and conditions open a request: who-can GET https://api.example/orders/7."""
     config = read(file)
     route = _route(config, method.upper(), url)
@@ -84,7 +84,7 @@ def who_can(method: str, url: str, file: Path, as_json: bool) -> None:  # noqa: 
 @click.option("--role", "roles", multiple=True, required=True, help="A role; several are held together.")
 @_FILE
 @_JSON
-def what_can(roles: Sequence[str], file: Path, as_json: bool) -> None:  # noqa: FBT001
+def what_can(roles: Sequence[str], file: Path, *, as_json: bool) -> None:
     """Say which requests the holders of roles may make."""
     config = read(file)
     known = {holder.name: holder for holder in reach.holders(config)}
@@ -114,7 +114,7 @@ def what_can(roles: Sequence[str], file: Path, as_json: bool) -> None:  # noqa: 
 @click.argument("new", type=click.Path(path_type=Path))
 @_JSON
 @click.option("--exit-code", is_flag=True, help="End with 1 when somebody gains or loses reach.")
-def show_diff(old: Path, new: Path, as_json: bool, exit_code: bool) -> None:  # noqa: FBT001
+def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
     """Compare two files: which routes differ, and who gains or loses reach."""
     changes = diff(read(old), read(new))
     if as_json:
@@ -174,7 +174,7 @@ def explain_decision(
 @_JSON
 @_LOG
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The first day that counts, UTC.")
-def report(file: Path, as_json: bool, log: Iterator[str] | None, since: dt.datetime) -> None:  # noqa: FBT001
+def report(file: Path, *, as_json: bool, log: Iterator[str] | None, since: dt.datetime) -> None:
     """Say how often each rule was used; those that nobody needed come first."""
     found = sorted(
         uses(read(file), decisions(log if log is not None else sys.stdin), since.date()),

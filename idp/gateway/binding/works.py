@@ -34,7 +34,7 @@ class ReplayWorks:
         self._shared: SharedSeen | None = None
         if store.kind == "redis":
             # Imported here: a gateway that remembers for itself works without the package.
-            from idp.gateway.binding.shared import SharedSeen  # noqa: PLC0415
+            from idp.gateway.binding.shared import SharedSeen  # noqa: PLC0415 - redis is an extra
 
             self._shared = SharedSeen(store, log=log)
         self.stage = Replay(self._seen, self._shared, self._asked)
