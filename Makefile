@@ -14,7 +14,8 @@ NODE_READY  := tests/interop/node_modules/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Databases of the tests live in memory where they can: the suite is about rules, and the disk would set its pace.
 FAST_TMP := $(shell [ -w /dev/shm ] && echo /dev/shm || echo "$${TMPDIR:-/tmp}")
-WORKERS ?= 2
+# One more than a small machine has cores: many tests wait for a server to start, or to be refused.
+WORKERS ?= 3
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -261,7 +261,8 @@ def _scope_ids(tx: Session, names: Iterable[str]) -> list[str]:
     for name in wanted:
         audiences = [audience for audience, _ in known.get(name, ())]
         if len(audiences) != 1:
-            trouble = f"several APIs have the scope {name}: name one by --api" if audiences else f"no scope {name}"
+            one = f"several APIs have the scope {name}: say which by `idp client scope CLIENT {name} --api API`"
+            trouble = one if audiences else f"no scope {name}"
             raise click.ClickException(f"{trouble}; see `idp api list`")
         scope_row = api.find_scope(tx, find_api(tx, audiences[0]).id, name)
         found.extend([scope_row.id] if scope_row else ())

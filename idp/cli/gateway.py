@@ -78,7 +78,7 @@ def key(file: Path, alg: str) -> None:
 @_FILE
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--strict", is_flag=True, help="End with 1 for notes too, not only for problems and warnings.")
-def check(file: Path, as_json: bool, strict: bool) -> None:  # noqa: FBT001 - click gives flags as booleans
+def check(file: Path, *, as_json: bool, strict: bool) -> None:
     """Say what the file allows and what looks wrong with it, or why it cannot be used."""
     try:
         config = load(file)

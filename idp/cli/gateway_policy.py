@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from idp.gateway.client import Unusable
 from idp.gateway.config import Config, Route
 from idp.gateway.decide import Gate
 from idp.gateway.load import ConfigError, load
@@ -60,7 +61,7 @@ def show_schema() -> None:
 @click.argument("url")
 @_FILE
 @_JSON
-def who_can(method: str, url: str, file: Path, as_json: bool) -> None:  # noqa: FBT001 - click gives flags as booleans
+def who_can(method: str, url: str, file: Path, *, as_json: bool) -> None:
     """Say which roles and conditions open a request: who-can GET https://api.example/orders/7."""
     config = read(file)
     route = _route(config, method.upper(), url)
@@ -83,7 +84,7 @@ def who_can(method: str, url: str, file: Path, as_json: bool) -> None:  # noqa: 
 @click.option("--role", "roles", multiple=True, required=True, help="A role; several are held together.")
 @_FILE
 @_JSON
-def what_can(roles: Sequence[str], file: Path, as_json: bool) -> None:  # noqa: FBT001
+def what_can(roles: Sequence[str], file: Path, *, as_json: bool) -> None:
     """Say which requests the holders of roles may make."""
     config = read(file)
     known = {holder.name: holder for holder in reach.holders(config)}
@@ -113,7 +114,7 @@ def what_can(roles: Sequence[str], file: Path, as_json: bool) -> None:  # noqa: 
 @click.argument("new", type=click.Path(path_type=Path))
 @_JSON
 @click.option("--exit-code", is_flag=True, help="End with 1 when somebody gains or loses reach.")
-def show_diff(old: Path, new: Path, as_json: bool, exit_code: bool) -> None:  # noqa: FBT001
+def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
     """Compare two files: which routes differ, and who gains or loses reach."""
     changes = diff(read(old), read(new))
     if as_json:
@@ -173,7 +174,7 @@ def explain_decision(
 @_JSON
 @_LOG
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The first day that counts, UTC.")
-def report(file: Path, as_json: bool, log: Iterator[str] | None, since: dt.datetime) -> None:  # noqa: FBT001
+def report(file: Path, *, as_json: bool, log: Iterator[str] | None, since: dt.datetime) -> None:
     """Say how often each rule was used; those that nobody needed come first."""
     found = sorted(
         uses(read(file), decisions(log if log is not None else sys.stdin), since.date()),
@@ -243,8 +244,17 @@ def _tried(config: Config, token: str, method: str, url: str, address: str) -> M
     """Decide as the gateway would, now and here."""
     log = _One()
     # Whether a token is revoked a running gateway knows; here nobody has listened.
-    issuers = tuple(dataclasses.replace(issuer, revocation=None) for issuer in config.issuers)
-    gate = Gate(dataclasses.replace(config, issuers=issuers), log=log)
+    # Nothing is fetched for the servers behind and nothing signed: only references have to be asked about.
+    issuers = tuple(
+        dataclasses.replace(issuer, revocation=None, client=issuer.client if issuer.reference_tokens else None)
+        for issuer in config.issuers
+    )
+    routes = tuple(dataclasses.replace(route, exchange=None, assertion=None) for route in config.routes)
+    tried = dataclasses.replace(config, issuers=issuers, routes=routes, assertion=None)
+    try:
+        gate = Gate(tried, log=log)
+    except Unusable as unusable:
+        raise click.ClickException(str(unusable)) from None
     for source in gate.sources.values():
         source.refresh()
     parts = urlsplit(url)

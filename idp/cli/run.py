@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import click
 
-from idp.cli import db
 from idp.cli.key import told
 from idp.cli.serving import granian as fast
 from idp.cli.serving import gunicorn, metrics
 from idp.cli.serving.tls import Unusable
 from idp.clients.client import AUTHORIZATION_CODE as CODE
 from idp.settings import Settings, SettingsError
-from idp.store import api, client, migrate
+from idp.store import api, client, revision
+from idp.store.backends import UnsafeDatabase
+from idp.store.database import Database
 from idp.store.sealed import load_master_key
 
 SERVERS = ("granian", "gunicorn")
@@ -65,8 +67,9 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def _upgrade(settings: Settings) -> None:
     # What would stop every worker is told here, once and in words.
-    with db.opened(settings) as database:
-        migrate.upgrade(database.engine)
+    with _opened(settings) as database:
+        if not revision.is_newest(database.engine):
+            _migrate(database)
         with database.read() as tx:
             asked = {each.audience: each.signing_alg for each in api.listing(tx)}
             asked |= {each.client_id: each.id_token_alg for each in client.listing(tx) if CODE in each.grant_types}
@@ -75,6 +78,26 @@ def _upgrade(settings: Settings) -> None:
             click.echo(f"signing_algs: {name} is to have tokens signed with {alg}, and will get none", err=True)
     with told():
         load_master_key(settings.master_key_file)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    with told():
+        try:
+            database = Database.open(settings.database_url)
+        except UnsafeDatabase as error:
+            raise click.ClickException(str(error)) from None
+        with closing(database):
+            yield database
+
+
+def _migrate(database: Database) -> None:
+    # Loaded only when there is something to do: every worker would inherit Alembic, which is 11 MB.
+    migrate = importlib.import_module("idp.store.migrate")
+    try:
+        migrate.upgrade(database.engine)
+    except migrate.Outdated as error:
+        raise click.ClickException(str(error)) from None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ class Proved(bytes):
 
 
 _SCHEMES = frozenset({b"bearer", b"dpop"})
+_PARAMETER = b"access_token"
 
 
 def find(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> bytes | None:
@@ -50,5 +51,6 @@ def find(headers: Sequence[tuple[bytes, bytes]], query: bytes) -> bytes | None:
 def _in_query(query: bytes) -> bool:
     if b"access" not in query and b"%" not in query:
         return False
-    names = (pair.partition(b"=")[0].replace(b"+", b" ") for pair in query.split(b"&"))
-    return any(unquote_to_bytes(name) == b"access_token" for name in names)
+    names = (pair.partition(b"=")[0] for pair in query.split(b"&"))
+    # Whatever is shorter cannot mean it, and thousands of names would cost more than they may.
+    return any(unquote_to_bytes(name) == _PARAMETER for name in names if len(name) >= len(_PARAMETER))

@@ -61,7 +61,7 @@ class Gate:
         world = World(log=log, fetch=fetch, wall=wall, monotonic=monotonic, took=self.observed.exchanged)
         self._issuers = Issuers(config.issuers, world)
         self.limits = LimitWorks(config.limits, log=log, monotonic=monotonic)
-        self.replay = ReplayWorks(config.dpop, config.limits, log=log)
+        self.replay = ReplayWorks(config.dpop, config.limits, log=log, in_force=lambda: self.rules.config.dpop)
         self._works: tuple[Works, ...] = (self.replay, self.limits, *works)  # in the order of the pipeline
         self.rules = self._ruled(config, self._issuers)
         self._prefix = os.urandom(4).hex()

@@ -25,6 +25,8 @@ HOP_BY_HOP: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization",
     b"te", b"trailer", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
+# The same in an answer, where a login to a proxy is the client's own affair.
+OF_THE_HOP: Final = HOP_BY_HOP - {b"proxy-authenticate", b"proxy-authorization"}
 # Written anew for the upstream, from what was understood.
 FRAMING: Final = frozenset({b"host", b"content-length", b"expect"})
 # Answered with 405: a server behind might take the method from here (attack row GW11).

@@ -127,15 +127,16 @@ class Issuers:
 
     def start(self, before: Issuers | None = None) -> None:
         """Begin to fetch keys and to hear what is revoked, unless somebody before has begun."""
-        for part in self._parts() - (before._parts() if before is not None else set()):  # noqa: SLF001
+        for part in self.parts() - (before.parts() if before is not None else set()):
             part.start()
 
     def stop(self, after: Issuers | None = None) -> None:
         """End the threads that nobody after goes on with."""
-        for part in self._parts() - (after._parts() if after is not None else set()):  # noqa: SLF001
+        for part in self.parts() - (after.parts() if after is not None else set()):
             part.stop()
 
-    def _parts(self) -> set[KeySource | Feed | Exchanger | References]:
+    def parts(self) -> set[KeySource | Feed | Exchanger | References]:
+        """Give everything that has a thread of its own."""
         parts = (self.sources, self.feeds, self.exchangers, self.references)
         return {part for mapping in parts for part in mapping.values()}
 

@@ -65,7 +65,7 @@ class JsonLines:
                 entries.append((_event, (self._wall(), "log.lost", {"lines": lost})))
             if not entries:
                 return
-            lines = [write(*facts) for write, facts in entries]
+            lines = [_line(write, facts) for write, facts in entries]
             try:
                 self._stream.write("\n".join(lines) + "\n")
                 self._stream.flush()
@@ -89,6 +89,13 @@ def _open(target: str | TextIO) -> TextIO:
     if not isinstance(target, str):
         return target
     return sys.stdout if target == "-" else Path(target).open("a", encoding="utf-8")
+
+
+def _line(write: Callable[..., str], facts: tuple[Any, ...]) -> str:
+    try:
+        return write(*facts)
+    except Exception as fault:  # noqa: BLE001 - one line that cannot be written must not be the last one
+        return _event(time.time(), "log.fault", {"kind": type(fault).__name__})
 
 
 def _event(at: float, name: str, facts: Mapping[str, Any]) -> str:

@@ -36,8 +36,7 @@ def head(scope: Scope, request: Request, decision: Decision, rule: Rule, peers: 
         b"x-gatehouse-decision: ",
         decision.id.encode(),
     )
-    if request.trace is not None:
-        parts.append(b"\r\n" + request.trace.wire(decision.id)[:-2])
+    parts.append(b"\r\n" + request.trace.wire(decision.id)[:-2] if request.trace is not None else b"")
     for name, value in decision.upstream_headers:
         parts += (b"\r\n", name, b": ", value)
     parts.append(b"\r\n\r\n")

@@ -30,7 +30,10 @@ class Peers:
         return known
 
     def _contains(self, peer: str) -> bool:
-        address = ip_address(peer)
+        try:
+            address = ip_address(peer)
+        except ValueError:  # whatever a server calls its peer, it is none of those that are named
+            return False
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(address.version == network.version and address in network for network in self._networks)

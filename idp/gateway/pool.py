@@ -7,7 +7,8 @@ import ssl
 from typing import Final
 
 from idp.gateway.config import ServerConfig
-from idp.gateway.upstream import Unreached, UpstreamConnection
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import Unreached
 from idp.gateway.upstreams.model import Origin
 from idp.gateway.upstreams.tls import Tls
 

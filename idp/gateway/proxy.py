@@ -19,9 +19,10 @@ from idp.gateway.server.arrival import Arrival
 from idp.gateway.server.exchange import Answer, Message, Receive, Scope, Send
 from idp.gateway.server.watch import Watched
 from idp.gateway.tenure import DRAINING, EXPIRED, REVOKED, Tenure
-from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
 from idp.gateway.upstreams.behind import Behind
 from idp.gateway.upstreams.dispatch import Sending, reach
+from idp.gateway.upstreams.errors import UpstreamError
 from idp.gateway.upstreams.model import Upstream
 from idp.gateway.websocket import entry, handshake
 from idp.gateway.websocket import tunnel as tunnels

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from json.encoder import encode_basestring_ascii as quoted
 
+from idp.gateway.policy.facts import Facts
+from idp.gateway.principal import Principal
 from idp.gateway.request import Decision, Request
+from idp.gateway.rules import Rule
 
 
 def line(at: float, request: Request, decision: Decision, seconds: float) -> str:
@@ -12,7 +15,8 @@ def line(at: float, request: Request, decision: Decision, seconds: float) -> str
 
     Written by hand, because it is done for every request and costs half as much; `quoted` is what json itself uses.
     """
-    caller, rule = decision.caller, decision.rule
+    caller, rule, facts = decision.caller, decision.rule, decision.facts
+    failed = _failed(decision, caller, rule, facts) if decision.failed and caller and rule and facts else ""
     who, client, kid = (caller.subject_digest, caller.client_id, caller.kid) if caller else ("", "", "")
     policy = f',"policy":{quoted(decision.policy)}' if decision.policy else ""
     return (
@@ -22,7 +26,7 @@ def line(at: float, request: Request, decision: Decision, seconds: float) -> str
         f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
         f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
         f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
-        f"{policy}{_trace(request)}{_failed(decision) if decision.failed else ''}}}"
+        f"{policy}{_trace(request)}{failed}}}"
     )
 
 
@@ -35,11 +39,8 @@ def _trace(request: Request) -> str:
     return f',"trace_id":"{trace.id}"{named}' if trace.id else named
 
 
-def _failed(decision: Decision) -> str:
+def _failed(decision: Decision, caller: Principal, rule: Rule, facts: Facts) -> str:
     """Say what of the policy failed: enough to explain the decision later, with the file whose digest is told."""
-    caller, rule, facts = decision.caller, decision.rule, decision.facts
-    if caller is None or rule is None or facts is None:
-        return ""
     address = facts.address()
     shadow = f',"shadow":{quoted(decision.shadow)}' if decision.shadow else ""
     return (

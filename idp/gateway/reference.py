@@ -111,9 +111,11 @@ class References:
         if known is not None and now < known.ends:
             if now < known.renew_at:
                 return known.principal
-            away, coming = self._away, self.ask(token)
+            away = self._away
+            self.ask(token)
             # Near its end it is asked about in the background; after it, whoever comes waits, if anybody answers.
-            if now < known.fresh_until or away or coming is None:
+            # Too many questions are no silence: strangers could ask so many that what has ended goes on to count.
+            if now < known.fresh_until or away:
                 return known.principal
         elif self._refused.get(key, 0.0) > now:
             raise Inactive

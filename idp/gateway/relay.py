@@ -8,7 +8,8 @@ from typing import Final
 
 from idp.gateway.answers import Headers
 from idp.gateway.server.exchange import Receive, Send
-from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import UpstreamError
 
 _CHUNK_END: Final = b"0\r\n\r\n"
 

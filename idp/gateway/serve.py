@@ -28,6 +28,7 @@ from idp.gateway.status.look import Watching
 
 _FIRST_KEYS_SECONDS: Final = 3.0
 _LOOK_EVERY: Final = 0.02
+_SOCKET_MODE: Final = 0o660
 
 
 class GatewayServer(uvicorn.Server):
@@ -39,8 +40,8 @@ class GatewayServer(uvicorn.Server):
         *,
         gate: Gate,
         log: JsonLines,
+        reload: Reload,
         proxy: Proxy | None = None,
-        reload: Reload | None = None,
     ) -> None:
         super().__init__(config)
         self._reload = reload
@@ -56,7 +57,7 @@ class GatewayServer(uvicorn.Server):
         watching = Watching(
             gate=gate,
             clients=lambda: len(self.server_state.connections),
-            problems=lambda: reload.problems if reload is not None else (),
+            problems=lambda: reload.problems,
             behind=lambda: proxy.behind.all() if proxy is not None else (),
         )
         watching.tell(gate.metrics)
@@ -79,6 +80,8 @@ class GatewayServer(uvicorn.Server):
             async with asyncio.timeout(_FIRST_KEYS_SECONDS):
                 while not (self._gate.ready() and self._gate.heard()):  # noqa: ASYNC110 - keys come from threads, which know no asyncio.Event
                     await asyncio.sleep(_LOOK_EVERY)
+        if self.config.uds is not None:
+            _reserve(Path(self.config.uds))
         await super().startup(sockets)
         self._watch.start()
         self._begin_reloading()
@@ -89,8 +92,6 @@ class GatewayServer(uvicorn.Server):
                 self._log.event("listening", address=listener.getsockname(), ready=self._gate.ready())
 
     def _begin_reloading(self) -> None:
-        if self._reload is None:
-            return
         self._reload.start()
         if threading.current_thread() is threading.main_thread():  # only there may signals be handled
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload.ask)
@@ -98,8 +99,7 @@ class GatewayServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is being answered finish, then end the threads and write the last lines."""
         self._log.event("draining")
-        if self._reload is not None:
-            self._reload.stop()
+        self._reload.stop()
         if self._proxy is not None:
             self._proxy.drain()
         await super().shutdown(sockets)
@@ -112,6 +112,17 @@ class GatewayServer(uvicorn.Server):
         self._log.event("stopped")
         # uvicorn would raise the signal again, and an orderly end would look like a kill.
         self._captured_signals.clear()
+
+
+def _reserve(path: Path) -> None:
+    """Put a socket there that only owner and group may write to, unless there is one.
+
+    Whoever may write to it is believed like a front. uvicorn gives its own the mode of what it finds, and lets
+    everybody write where it finds nothing.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as reserved:
+        reserved.bind(str(path))
+        path.chmod(_SOCKET_MODE)
 
 
 def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
@@ -142,7 +153,7 @@ def build(config: Config, log: JsonLines, **options: Any) -> GatewayServer:
         **options,
     )
     prepare = proxy.behind.prepare if proxy is not None else None
-    reload = Reload(Path(config.source), gate, log=log, prepare=prepare) if config.source else None
+    reload = Reload(Path(config.source), gate, log=log, prepare=prepare)
     return GatewayServer(settings, gate=gate, log=log, proxy=proxy, reload=reload)
 
 

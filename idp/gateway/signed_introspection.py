@@ -14,12 +14,13 @@ from idp.gateway.exchange.client import Sends
 from idp.gateway.fetch import FetchError
 from idp.gateway.jwks import KeySource
 from idp.gateway.newer_keys import read_with
-from idp.jose.keys import KeySet
+from idp.jose.keys import ALGS, KeySet
 from idp.jose.strict import JoseError
 from idp.jose.verify import audience_list, check_audience, check_issuer, check_times, verify
 
 SIGNED: Final = "application/token-introspection+jwt"
 _TYP: Final = frozenset({"token-introspection+jwt"})
+_ALGS: Final = frozenset(ALGS)  # `algs` of an issuer is about access tokens; this it signs as it does ID tokens
 _FORM: Final = "application/x-www-form-urlencoded"
 _OK: Final = 200
 _TROUBLE: Final = 500
@@ -68,7 +69,7 @@ class IntrospectionEndpoint:
         return self._checked(state) if state["active"] else None
 
     def _signed(self, text: str, keys: KeySet) -> Mapping[str, object]:
-        claims = verify(text, keys, typ=_TYP, algs=self._config.algs).claims
+        claims = verify(text, keys, typ=_TYP, algs=_ALGS).claims
         now = self._wall()
         check_issuer(claims, self._config.issuer)
         check_audience(claims, self._credentials.client_id, exactly_one=True)

@@ -49,7 +49,8 @@ class Tenure:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._gate = gate
-        self._rules = gate.rules
+        # Another file may have come while the decision waited for a stage: then it is looked at with the first turn.
+        self._rules = gate.rules if gate.rules.config.digest == decision.policy else None
         self._request = request
         self._decision = decision
         self._log = log

@@ -79,9 +79,11 @@ def of(headers: Sequence[tuple[bytes, bytes]]) -> Trace:
 def _state(values: list[bytes]) -> bytes:
     """Join what came in several headers (section 3.3); all of it, or nothing when one member is odd."""
     whole = b",".join(values)
+    if len(whole) > _LONGEST_STATE:
+        return b""
     members = [member for each in whole.split(b",") if (member := each.strip(b" \t"))]
+    if len(members) > _MOST_MEMBERS:
+        return b""
     found = [_MEMBER.fullmatch(member) for member in members]
     keys = {match[1] for match in found if match is not None}
-    if len(members) > _MOST_MEMBERS or len(whole) > _LONGEST_STATE or len(keys) != len(members):
-        return b""
-    return b",".join(members)
+    return b",".join(members) if len(keys) == len(members) else b""

@@ -8,6 +8,8 @@ from typing import Final
 
 import httptools
 
+from idp.gateway.headers import OF_THE_HOP
+from idp.gateway.upstreams.errors import Stale, Unheard, UpstreamError
 from idp.gateway.websocket.tunnel import Side, Tunnel
 
 _FOREVER: Final = float("inf")
@@ -18,34 +20,6 @@ _SWITCHING: Final = 101
 _FINAL: Final = 200
 _NO_CONTENT: Final = 204
 _HIGHEST: Final = 599
-# RFC 9110 section 7.6.1, and what Connection names.
-_HOP_BY_HOP: Final = frozenset({
-    b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-})  # fmt: skip
-
-Header = tuple[bytes, bytes]
-
-
-class UpstreamError(Exception):
-    """The server behind did not answer as it should. `status` is what the client hears."""
-
-    def __init__(self, reason: str, status: int = 502, *, retry_after: int | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = status
-        self.retry_after = retry_after
-
-
-class Unreached(UpstreamError):
-    """No connection came about, so nobody has seen the request: another server may be tried."""
-
-
-class Unheard(UpstreamError):
-    """The connection was closed before a byte of an answer: what does no harm twice may be sent to another server."""
-
-
-class Stale(Unheard):
-    """An idle connection had been closed by the other side before it saw the request: another one may be tried."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -63,8 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._deadline = _FOREVER
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
-        self._write_paused = False
-        self._read_paused = False
+        self._write_paused = self._read_paused = False
         self._side: Side | None = None  # set once no HTTP is spoken any more
         self._rest = b""
         self.idle = True
@@ -78,7 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._upgrade = False
         self._heard = False
         self._head_bytes = 0
-        self._raw: list[Header] = []
+        self._raw: list[tuple[bytes, bytes]] = []
         self._nominated: frozenset[bytes] = frozenset()
         self._framed = False
         self._keep_alive = True
@@ -86,7 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._held = 0
         self._fault: UpstreamError | None = None
         self.status = 0
-        self.headers: list[Header] = []
+        self.headers: list[tuple[bytes, bytes]] = []
         self.dated = False
         self.complete = False
 
@@ -178,7 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._framed = True
         elif name == b"date":
             self.dated = True
-        if name not in _HOP_BY_HOP:
+        if name not in OF_THE_HOP:
             self._raw.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -295,8 +268,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def rest(self) -> None:
         """Wait idle for the next request."""
-        self.idle = True
-        self.used = True
+        self.idle = self.used = True
         self.idle_since = self._loop.time()
         self._deadline = _FOREVER
 

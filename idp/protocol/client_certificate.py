@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 _LONGEST: Final = 16_384
-_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s+-----END CERTIFICATE-----\s*")
+_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----(\s[A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 _BYTES: Final = re.compile(r":([A-Za-z0-9+/=]+):")
 _SEQUENCE: Final = 0x30
 

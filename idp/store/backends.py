@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,6 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, event, exc, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
-
-from idp.store.patience import Impatient
 
 WRITES = "idp_writes"
 WAIT_SECONDS = 3
@@ -106,8 +105,9 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _impatient(_dialect: Any, _entry: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Impatient:
-    return Impatient.connect(*positional, **named)
+def _impatient(_dialect: Any, _entry: Any, positional: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    # Loaded with the first connection: who keeps SQLite need not carry the other driver, which is 8 MB.
+    return importlib.import_module("idp.store.patience").Impatient.connect(*positional, **named)
 
 
 def _connect_postgresql(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -18,13 +18,18 @@ from pathlib import Path
 from tests.bench import machine, report
 from tests.bench.contest import FULL, QUICK, Pace
 from tests.bench.rows import (
+    bodies,
     codes,
     documents,
     first_tokens,
     forward_auths,
+    fronts,
+    growths,
     logins,
     memories,
+    proxies,
     refreshes,
+    revocations,
     tokens,
     verifiers,
 )
@@ -39,6 +44,11 @@ ROWS = {
     "documents": documents.run,
     "verifiers": verifiers.run,
     "forward_auths": forward_auths.run,
+    "fronts": fronts.run,
+    "proxies": proxies.run,
+    "bodies": bodies.run,
+    "revocations": revocations.run,
+    "growths": growths.run,
     "memories": memories.run,
     "first_tokens": first_tokens.run,
 }

@@ -17,6 +17,15 @@ from tests.services.provider import IDP
 
 NAMES = ("orders", "invoices", "parcels", "people", "prices", "refunds", "reports", "stores", "stock", "teams")
 ASKED = "/teams/0190-a-team"
+SCOPE = 'require = { scope = ["orders:read"] }'
+EVERYTHING = """
+require = { scope = ["orders:read"], role_any = ["clerk", "boss"] }
+when = [
+  { any = [{ eq = ["claim.sub", "path.id"] }, { role = "clerk" }] },
+  { ip_in = ["127.0.0.0/8", "192.0.2.0/24"] },
+]
+limit = [{ by = "ip", rate = "1000000/s" }, { by = "client", rate = "1000000/s" }]
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +37,17 @@ class Gateway:
 
     def load(self, plan: Mapping[str, object], seconds: float) -> Sample:
         """Run one round of one request."""
-        return load(f"http://127.0.0.1:{self.port}", "same", plan, seconds=seconds, pid=self.program.pid)
+        return load(f"http://127.0.0.1:{self.port}", "same", plan, seconds=seconds, pids=(self.program.pid,))
 
 
 @contextmanager
-def gateway(folder: Path, issuer: Issuer, *, shape: str, upstream: str | None = None) -> Iterator[Gateway]:
-    """Run it; the decisions go to a log file, as they would."""
+def gateway(
+    folder: Path, issuer: Issuer, *, shape: str, upstream: str | None = None, rules: str = SCOPE, top: str = ""
+) -> Iterator[Gateway]:
+    """Run it; the decisions go to a log file, as they would. `rules` is what each route asks for."""
     port = free_port()
     file = folder / f"gateway-{shape}.toml"
-    file.write_text(_text(folder, issuer, port, shape, upstream))
+    file.write_text(_text(folder, issuer, port, shape, upstream, rules, top))
     with Program([IDP, "gateway", "run", "--config", file], log=folder / f"gateway-{shape}.log") as program:
         program.wait_for_port(port)
         yield Gateway(program=program, port=port)
@@ -47,12 +58,13 @@ def as_patterns() -> list[dict[str, object]]:
     return [{"method": "GET", "pattern": f"/{re.escape(name)}/[^/]+", "scopes": ["orders:read"]} for name in NAMES]
 
 
-def _text(folder: Path, issuer: Issuer, port: int, shape: str, upstream: str | None) -> str:
+def _text(folder: Path, issuer: Issuer, port: int, shape: str, upstream: str | None, rules: str, top: str) -> str:
     head = f"""version = 1
 trusted_proxies = ["127.0.0.1/32"]
 [server]
 shape = "{shape}"
 listen = "127.0.0.1:{port}"
+{top}
 [log]
 file = {json.dumps(str(folder / "decisions.log"))}
 [issuers.main]
@@ -62,9 +74,9 @@ issuer = "{issuer.issuer}"
         f"""
 [[routes]]
 id = "{name}"
-match = {{ method = ["GET"], path = "/{name}/{{id}}" }}
+match = {{ method = ["GET", "POST"], path = "/{name}/{{id}}" }}
 audience = "{AUDIENCE}"
-require = {{ scope = ["orders:read"] }}
+{rules}
 {f'upstream = "{upstream}"' if upstream else ""}
 """
         for name in NAMES

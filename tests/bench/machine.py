@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 PACKAGES = ("Flask", "Authlib", "granian", "gunicorn", "SQLAlchemy", "joserfc", "cryptography", "uvicorn", "PyJWT")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
 _BUSY = 0.5  # load a core by others, before anything of ours ran
 
 
@@ -21,6 +25,7 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}, CPython {platform.python_version()}",
         "packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         "rivals": f"Node {_says(Path(sys.executable).with_name('node'), '--version')}, oidc-provider {_npm()}",
+        "fronts": ", ".join(_fronts()),
         "load": "wrk, one thread, 16 connections, over loopback; it shares the cores with whoever is measured",
     }
 
@@ -42,8 +47,16 @@ def _processor() -> str:
     return platform.machine()
 
 
+def _fronts() -> Iterator[str]:
+    for name, *asked in (("nginx", "-v"), ("haproxy", "-v"), ("caddy", "version")):
+        beside = Path(sys.executable).with_name(name)
+        command = beside if beside.exists() else shutil.which(name) or f"/usr/sbin/{name}"
+        yield f"{name} {_VERSION.search(_says(command, *asked))[0]}"  # type: ignore[index] - each says one
+
+
 def _says(*argv: str | Path) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    told = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return (told.stdout or told.stderr).strip()
 
 
 def _npm() -> str:

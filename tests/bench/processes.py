@@ -25,8 +25,22 @@ def cpu_seconds(pid: int) -> float:
 
 def resident_mb(pid: int) -> float:
     """Return the resident memory of one process in MB (10^6 bytes)."""
+    return _memory(pid, "VmRSS")
+
+
+def peak_mb(pid: int) -> float:
+    """Return the most that was resident since the start, or since `forget_peak`."""
+    return _memory(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Begin to look for the peak anew (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _memory(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise ProcessLookupError(pid)
 

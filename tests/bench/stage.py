@@ -54,7 +54,7 @@ class Stage:
 
     def load(self, script: str, plan: dict[str, object], seconds: float, **more: Any) -> Sample:
         """Run one round of a script."""
-        return load(f"http://127.0.0.1:{self.provider.port}", script, plan, seconds=seconds, pid=self.pid, **more)
+        return load(f"http://127.0.0.1:{self.provider.port}", script, plan, seconds=seconds, pids=(self.pid,), **more)
 
     def service_tokens(self, seconds: float) -> Sample:
         """Ask for client_credentials tokens."""

@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.bench.contest import Sample
@@ -20,16 +20,24 @@ _RESULT = re.compile(r"^RESULT (\{.*\})$", re.MULTILINE)
 Plan = Mapping[str, object]
 
 
-def load(base: str, script: str, plan: Plan, *, seconds: float, pid: int, connections: int = CONNECTIONS) -> Sample:
-    """Run one round. What counts as a piece of work is the script's to say."""
+def load(
+    base: str,
+    script: str,
+    plan: Plan,
+    *,
+    seconds: float,
+    pids: Sequence[int],
+    connections: int = CONNECTIONS,
+) -> Sample:
+    """Run one round. What counts as a piece of work is the script's to say; the CPU time of all `pids` counts."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         facts = Path(folder) / "plan.lua"
         facts.write_text(f"return {_lua(plan)}")
-        before = cpu_seconds(pid)
+        before = sum(map(cpu_seconds, pids))
         whole = max(1, round(min(seconds, LONGEST)))
         argv = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "-s", SCRIPTS / f"{script}.lua", base, facts]
         ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LONGEST + 20)
-        used = cpu_seconds(pid) - before
+        used = sum(map(cpu_seconds, pids)) - before
     found = _RESULT.search(ended.stdout)
     if found is None:
         raise RuntimeError(f"wrk said nothing of use:\n{ended.stdout}{ended.stderr}")

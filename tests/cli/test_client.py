@@ -68,7 +68,9 @@ def test_scopes_of_an_api_are_allowed_by_name_or_all_together(cli: Cli) -> None:
 @pytest.mark.usefixtures("orders")
 def test_a_scope_that_several_apis_have_needs_the_api(cli: Cli) -> None:
     cli.told("api", "create", "https://b.example", "--name", "B", "--scope", "read")
-    assert "several APIs" in cli.refused("client", "create", "x", "--service", "--scope", "read")
+    told = cli.refused("client", "create", "x", "--service", "--scope", "read")
+    assert "several APIs" in told
+    assert "idp client scope CLIENT read --api API" in told
     assert "no scope" in cli.refused("client", "create", "x", "--service", "--scope", "none")
     with cli.db.read() as tx:
         assert client.find(tx, "x") is None

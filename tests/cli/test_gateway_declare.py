@@ -561,6 +561,13 @@ def test_a_file_without_a_client_needs_a_name(ground: Ground) -> None:
     assert "--name orders --prune --plan" in told
 
 
+def test_the_line_to_apply_by_names_the_keys_that_the_plan_was_made_with(ground: Ground, tmp_path: Path) -> None:
+    public = tmp_path / "gateway.jwks"
+    public.write_text(json.dumps({"keys": [SigningKey.generate("ES256").public_jwk()]}))
+    told = ground.cli.run("gateway", "plan", str(ground.file), "--jwks", str(public)).stdout
+    assert f"{ground.file} --jwks {public} --plan " in told
+
+
 def test_streams_say_which_gateways_listen_and_how_far_they_are(ground: Ground) -> None:
     ground.apply()
     now = dt.datetime.now(dt.UTC)

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from idp.store import patience
+from tests.faults.stopped import hung
 
 LONGEST = patience.SECONDS + 5  # one statement, or one connection, and a busy machine
-
-
-@contextlib.contextmanager
-def hung(pid: int) -> Iterator[None]:
-    """Stop a process and its children, for a while."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    everybody = [pid, *map(int, children)]
-    for each in everybody:
-        os.kill(each, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for each in reversed(everybody):
-            os.kill(each, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -77,7 +77,11 @@ def test_neither_fragment_nor_query_chooses_the_rule(target, front):
     assert front.api.seen == []
 
 
-@pytest.mark.parametrize("target", [b"*", b"orders/7", b"/orders/7\x01", b"/orders/7 x", b"/files/" + b"a" * 9_000])
+@pytest.mark.parametrize(
+    "target",
+    [b"*", b"orders/7", b"/orders/7\x01", b"/orders/7 x", b"/files/" + b"a" * 9_000],
+    ids=["star", "rootless", "control", "space", "long"],
+)
 def test_what_is_no_path_is_refused(target, front):
     assert 400 <= front.ask(asked(target, front.token())).status < 500
     assert front.api.seen == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tests.gateway.conftest import config_text
@@ -106,6 +108,19 @@ def test_whoever_may_write_to_the_socket_may_ask(serve, issuer, token, tmp_path)
     auth = serve(text.replace("127.0.0.1:0", f"unix:{tmp_path}/gateway.sock"))
     assert told(ask(f"{tmp_path}/gateway.sock", question(token=token))) == (200, "200")
     assert auth.lines()[0]["peer"] == ""
+
+
+@pytest.mark.attack("GW9")
+@pytest.mark.parametrize(("before", "after"), [(None, 0o660), (0o600, 0o600), (0o666, 0o666)])
+def test_that_is_its_owner_and_group_unless_somebody_has_made_it_for_others(before, after, serve, issuer, tmp_path):
+    place = tmp_path / "gateway.sock"
+    if before is not None:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(place))
+        place.chmod(before)
+    text = config_text(issuer, None, server='shape = "forward_auth"')
+    serve(text.replace("127.0.0.1:0", f"unix:{place}"))
+    assert place.stat().st_mode & 0o777 == after
 
 
 @pytest.mark.attack("GW18")

@@ -151,6 +151,24 @@ def test_a_full_disk_is_survived_and_the_loss_told():
     assert events[1]["lines"] == 1
 
 
+@pytest.mark.attack("LO2")
+def test_a_line_that_cannot_be_written_is_not_the_last_one():
+    def fault() -> str:
+        raise ZeroDivisionError
+
+    stream = io.StringIO()
+    log = JsonLines(stream)
+    log.record(fault)
+    log.flush()
+    log.event("next")
+    log.close()
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("kind")) for line in events] == [
+        ("log.fault", "ZeroDivisionError"),
+        ("next", None),
+    ]
+
+
 def test_a_log_that_cannot_keep_up_is_bounded(monkeypatch):
     monkeypatch.setattr("idp.gateway.log._WAITING", 2)
     monkeypatch.setattr("idp.gateway.log._EVERY", 60)

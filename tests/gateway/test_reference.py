@@ -75,6 +75,10 @@ def test_the_address_may_be_configured(make):
     assert ground.provider.urls == ["https://inside.example/introspect"]
 
 
+def test_the_answer_may_be_signed_otherwise_than_access_tokens(make):
+    assert ask(make(REFERENCES + '\nalgs = ["EdDSA"]')).allowed
+
+
 def test_the_same_policy_holds_as_for_any_token(ground):
     ground.provider.state = {"scope": "orders:write"}
     assert ask(ground).status == 403
@@ -268,6 +272,20 @@ def test_where_revocations_are_heard_it_is_known_for_a_minute(make):
     ground.wall.advance(44)
     assert ask(ground).allowed
     assert len(ground.provider.asked) == 1
+
+
+@pytest.mark.attack("IN3")
+def test_who_asks_about_many_keeps_nothing_alive_that_has_ended(ground, monkeypatch):
+    assert ask(ground).allowed
+    ground.wall.advance(30)
+    ground.provider.hang = threading.Event()
+    ground.provider.inactive = True
+    monkeypatch.setattr(references(ground)._flight, "_most", 2)
+    for number in range(2):
+        references(ground).ask(f"{OTHER}-{number}".encode())
+    decision = ask(ground)
+    assert (decision.status, decision.reason) == (503, "in_doubt")
+    ground.provider.hang.set()
 
 
 def test_what_is_kept_is_bounded(ground, monkeypatch):

@@ -83,10 +83,13 @@ def feed(stream, wall, monotonic, log, fetcher):
     return make_feed(stream, wall, monotonic, log, fetcher)
 
 
-def make_feed(stream, wall, monotonic, log, fetcher, *, journal: Path | None = None, **chosen) -> Feed:
+def make_feed(
+    stream, wall, monotonic, log, fetcher, *, journal: Path | None = None, algs=frozenset({"ES256"}), **chosen
+) -> Feed:
     config = IssuerConfig(
         name="main",
         issuer=ISSUER,
+        algs=algs,
         client=ClientConfig(id=GATEWAY, secret_file=Path("secret")),
         revocation=RevocationConfig(journal=journal, **chosen),
     )
@@ -144,6 +147,15 @@ def test_what_is_somebody_elses_or_of_before_is_not(feed, stream, token, kind, i
     stream.end(kind, *ids, not_before=not_before)
     feed.poll()
     assert passes(feed, token)
+
+
+@pytest.mark.attack("IN7")
+def test_the_algorithms_of_tokens_are_no_filter_for_what_is_over(stream, wall, monotonic, log, fetcher, token):
+    assert stream.key.alg == "ES256"
+    feed = make_feed(stream, wall, monotonic, log, fetcher, algs=frozenset({"RS256"}))
+    stream.end("token", "jti-1")
+    feed.poll()
+    assert not passes(feed, token)
 
 
 def test_a_token_with_little_in_it_can_be_revoked_too():

@@ -25,7 +25,8 @@ from idp.gateway.server.arrival import Arrival, Unreadable
 from idp.gateway.server.exchange import STATUS_LINES
 from idp.gateway.server.protocol import GatewayProtocol
 from idp.gateway.server.watch import Watch
-from idp.gateway.upstream import Stale, UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import Stale, UpstreamError
 from idp.gateway.upstreams.model import Origin
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, request
@@ -236,7 +237,7 @@ def test_lingering_needs_two_sides_and_happens_once():
     async def walk() -> None:
         protocol = GatewayProtocol.__new__(GatewayProtocol)
         protocol.transport, protocol.loop = Transport(), asyncio.get_running_loop()
-        protocol.flow, protocol._lingering = FlowControl(protocol.transport), False
+        protocol.flow, protocol.lingering = FlowControl(protocol.transport), False
         protocol.linger()
         protocol.linger()
         assert protocol.transport.closed == 1
@@ -269,7 +270,12 @@ def test_a_client_that_left_before_its_body_costs_no_connection():
     decision = Decision()
     decision.rule = SimpleNamespace(route=SimpleNamespace(upstream=1, seconds=None, body_bytes=1))
     proxy = Proxy.__new__(Proxy)
-    proxy._gate, proxy._log, proxy._wall, proxy._held = SimpleNamespace(rules=None), None, time.time, set()
+    proxy._gate, proxy._log, proxy._wall, proxy._held = (
+        SimpleNamespace(rules=SimpleNamespace(config=SimpleNamespace(digest=""))),
+        None,
+        time.time,
+        set(),
+    )
     asyncio.run(proxy({"gatehouse.arrival": built, "gatehouse.waiting": (None, decision)}, gone, send))
     assert sent == []
 

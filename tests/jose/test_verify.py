@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 import json
 import socket
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -72,10 +74,26 @@ def embedded(stranger: Workshop) -> dict[str, Any]:
 
 @pytest.fixture
 def no_packets(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Give what this thread asks of the network; what another test left running may go on asking."""
     sent: list[object] = []
-    monkeypatch.setattr(socket, "socket", lambda *given, **_: sent.append(given))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *given, **_: sent.append(given))
+    me = threading.get_ident()
+
+    def noting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(*given: Any, **options: Any) -> Any:
+            if threading.get_ident() == me:
+                sent.append(given)
+            return original(*given, **options)
+
+        return ask
+
+    monkeypatch.setattr(socket.socket, "__init__", noting(socket.socket.__init__))
+    monkeypatch.setattr(socket, "getaddrinfo", noting(socket.getaddrinfo))
     return sent
+
+
+def test_the_watch_sees_a_socket_of_this_thread(no_packets: list[object]) -> None:
+    socket.socket().close()
+    assert len(no_packets) == 1
 
 
 @pytest.mark.attack("JO3")

@@ -176,6 +176,12 @@ class Ground:
             headers = {"Authorization": f"DPoP {token}", "DPoP": self.prover.proof("GET", url, token)}
         return (caller or providers.session()).get(url, headers=headers, timeout=20)
 
+    def explained(self, token: str, path: str) -> str:
+        """What the command says about a token."""
+        argv = [IDP, "gateway", "explain", "--config", self.folder / "gateway.toml", "--token", "-"]
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return _run([*argv, "--url", url], said=token)
+
     def sent(self) -> str:
         """The token with which the last request went on."""
         found = self.upstream.last.header(b"authorization")
@@ -212,5 +218,6 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
-def _run(argv: list[object]) -> str:
-    return subprocess.run([str(each) for each in argv], check=True, capture_output=True, text=True, timeout=60).stdout
+def _run(argv: list[object], *, said: str = "") -> str:
+    words = [str(each) for each in argv]
+    return subprocess.run(words, input=said, check=True, capture_output=True, text=True, timeout=60).stdout

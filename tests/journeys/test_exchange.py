@@ -203,6 +203,9 @@ def test_a_reference_outside_is_a_token_inside(ground: Ground) -> None:
     assert (told["sub"], told["aud"], told["parents"][0]["client_id"]) == (ada.id, STOCK, "shop")
     assert ground.ask(reference, "/orders").status_code == 200
     assert not any(reference.encode() in seen.head for seen in ground.upstream.seen)
+    exchanges = len(ground.exchanged())
+    assert "scopes [orders:read]" in ground.explained(reference, "/stock")
+    assert len(ground.exchanged()) == exchanges
     ground.post("/revoke", ground.shop, token=reference)
     since = time.monotonic()
     while ground.ask(reference).status_code != 401:

@@ -21,7 +21,7 @@ hosts = ["127.0.0.1:{port}"]
 
 [issuers.main]
 issuer = "{issuer}"
-jwks = {{ refresh = "{refresh}", kid_cooldown = "{cooldown}", max_stale = "1h", snapshot = "{folder}/jwks.json" }}
+jwks = {{ {keys}refresh = "{refresh}", kid_cooldown = "{cooldown}", max_stale = "1h", snapshot = "{folder}/jwks.json" }}
 {more}
 
 [[routes]]
@@ -63,7 +63,15 @@ class Gateway:
     """One gateway, one route, and the API behind it."""
 
     def __init__(
-        self, folder: Path, *, issuer: str, audience: str, refresh: str = "5m", cooldown: str = "30s", more: str = ""
+        self,
+        folder: Path,
+        *,
+        issuer: str,
+        audience: str,
+        refresh: str = "5m",
+        cooldown: str = "30s",
+        keys: str = "",
+        more: str = "",
     ) -> None:
         folder.mkdir(parents=True)
         self._api = ThreadingHTTPServer(("127.0.0.1", 0), Yes)
@@ -74,6 +82,7 @@ class Gateway:
             CONFIGURATION.format(
                 port=self.port,
                 issuer=issuer,
+                keys=f'uri = "{keys}", ' if keys else "",
                 refresh=refresh,
                 cooldown=cooldown,
                 folder=folder,

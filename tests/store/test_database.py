@@ -183,9 +183,9 @@ def test_a_database_that_hangs_is_unavailable_within_seconds(postgres_url, work)
 
 
 def test_long_work_may_take_its_time(postgres_url, monkeypatch):
-    monkeypatch.setattr(patience, "SECONDS", 0.2)
-    monkeypatch.setattr(patience.Impatient, "patience", 0.2)
     database = Database.open(postgres_url)
+    monkeypatch.setattr(patience, "SECONDS", 0.2)  # now that it is open: a busy machine needs longer for that
+    monkeypatch.setattr(patience.Impatient, "patience", 0.2)
     with database.engine.connect() as connection:
         with patience.unhurried(connection):
             connection.execute(text("SELECT pg_sleep(0.5)"))

@@ -16,12 +16,12 @@ from idp.cli.gateway_policy import read as read_file
 from idp.cli.key import answer
 from idp.clients import issuer_api
 from idp.clients.declaration.apply import apply as make_true
-from idp.clients.declaration.model import Change, Moved, Plan, Undeclarable
+from idp.clients.declaration.model import Change, Moved, Plan, Undeclarable, What
 from idp.clients.declaration.plan import plan as compare
 
 DRIFT = 2
 _COLOURS = {"add": "green", "change": "yellow", "remove": "red"}
-_SUMS = {"add": "to add", "change": "to change", "remove": "to remove"}
+_SUMS: Mapping[What, str] = {"add": "to add", "change": "to change", "remove": "to remove"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ def plan(options: Options, *, as_json: bool) -> None:
         _show(found, read.notes, options.file)
         if found.changes:
             more = f" --name {options.name}" if options.name else ""
+            more += f" --jwks {options.jwks}" if options.jwks else ""
             more += " --prune" if options.prune else ""
             click.echo(f"Apply exactly this: idp gateway apply {options.file}{more} --plan {found.digest}")
     if found.changes:
@@ -146,5 +147,5 @@ def _show(found: Plan, notes: tuple[str, ...], file: Path) -> None:
     if not found.changes:
         click.echo(f"Nothing to do: the provider agrees with {file}.")
         return
-    sums = [f"{count} {words}" for what, words in _SUMS.items() if (count := found.count(what))]  # type: ignore[arg-type]
+    sums = [f"{count} {words}" for what, words in _SUMS.items() if (count := found.count(what))]
     click.echo(f'"{readable(found.declaration)}": {", ".join(sums)}.')

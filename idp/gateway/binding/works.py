@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,27 +26,26 @@ _SHORTEST = 32
 class ReplayWorks:
     """Has the one stage. Which Redis is shared, and by which key nonces are made, takes a new start."""
 
-    def __init__(self, config: Dpop, store: Store, *, log: Log) -> None:
-        self._config = config
+    def __init__(self, config: Dpop, store: Store, *, log: Log, in_force: Callable[[], Dpop]) -> None:
+        self._in_force = in_force  # another file may be looked at and refused: it must not count meanwhile
         self._key_file = config.nonce_key_file
         self._nonces = Nonces(key=os.urandom(_SHORTEST) if self._key_file is None else _key(self._key_file))
         self._seen = Seen()
         self._shared: SharedSeen | None = None
         if store.kind == "redis":
             # Imported here: a gateway that remembers for itself works without the package.
-            from idp.gateway.binding.shared import SharedSeen  # noqa: PLC0415
+            from idp.gateway.binding.shared import SharedSeen  # noqa: PLC0415 - redis is an extra
 
             self._shared = SharedSeen(store, log=log)
         self.stage = Replay(self._seen, self._shared, self._asked)
 
     def adopt(self, config: Config) -> None:
-        """Take over another file."""
+        """Refuse a file with another key."""
         if config.dpop.nonce_key_file != self._key_file:
             raise CannotChange("[dpop] nonce_key_file is another: that takes a new start")
-        self._config = config.dpop
 
     def _asked(self) -> Nonces | None:
-        return self._nonces if self._config.nonce else None
+        return self._nonces if self._in_force().nonce else None
 
     def stages(self, route: Route) -> tuple[Any, ...]:  # noqa: ARG002 - as all works
         """Give nothing to any route: whichever it is, a request with a proof has `stage` before all others."""

@@ -17,6 +17,11 @@ class Exchange:
     ttl: float = 60.0  # how long one is used, if it lives that long
     actor: Actor = "gateway"  # "none": it names the person alone (impersonation)
 
+    def __str__(self) -> str:
+        scopes = f" with {' '.join(sorted(self.scopes))}" if self.scopes else ""
+        actor = "naming the gateway as actor" if self.actor == "gateway" else "naming nobody as actor"
+        return f"for {self.audience}{scopes}, used {self.ttl:g} s, {actor}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
@@ -24,3 +29,6 @@ class Assertion:
 
     audience: str
     ttl: float = 60.0
+
+    def __str__(self) -> str:
+        return f"for {self.audience}, good for {self.ttl:g} s"

@@ -7,27 +7,19 @@ Redis away, hanging, full or read-only is all the same: each gateway counts alon
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from hashlib import sha256
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, Protocol, cast
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from idp.gateway.limits.bucket import Ask, Taken
 from idp.gateway.limits.model import Meter, Store
+from idp.gateway.shared import PROBE_EVERY, Courier, connection
 
 if TYPE_CHECKING:
     from idp.gateway.log import Log
 
-_MOST: Final = 128  # requests in one call: a bound for how long it keeps Redis from others
-_PROBE_EVERY: Final = 0.5
 _PREFIX: Final = b"gatehouse:limit:"
 _DIGEST: Final = 32
 _SCRIPT: Final = """
@@ -79,14 +71,7 @@ class RedisClient:
     """A `Client` by redis-py."""
 
     def __init__(self, store: Store) -> None:
-        self._redis = redis.Redis.from_url(
-            store.address(),
-            socket_timeout=store.seconds,
-            socket_connect_timeout=store.seconds,
-            # Once more when an idle connection turns out to be dead. What is counted twice so errs on the safe side.
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-            client_name="gatehouse",
-        )
+        self._redis = connection(store, "gatehouse")
         self._script = self._redis.register_script(_SCRIPT)
 
     def run(self, keys: list[bytes], args: list[int]) -> list[int]:
@@ -98,8 +83,12 @@ class RedisClient:
         self._redis.close()
 
 
-class SharedBuckets:
-    """The thread that talks to Redis, and what it knows about it."""
+class SharedBuckets(Courier[Sequence[Ask], Taken, Client]):
+    """The thread that asks for the buckets, and probes while Redis is away."""
+
+    NAME = "limits-redis"
+    LOST = "limits.alone"
+    BACK = "limits.shared"
 
     def __init__(
         self,
@@ -109,36 +98,13 @@ class SharedBuckets:
         connect: Callable[[Store], Client] = RedisClient,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.seconds = store.seconds
-        self.away = False
-        self._store = store
-        self._log = log
-        self._connect = connect
+        super().__init__(store, log=log, connect=connect)
         self._monotonic = monotonic
-        self._client: Client | None = None
-        self._queue: SimpleQueue[Question | None] = SimpleQueue()
-        self._turn = threading.Lock()
         self._probe_at = 0.0
-        self._stopping = False
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread = threading.Thread(target=self._run, name="limits-redis", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread; whoever still waits is told to count alone."""
-        self._stopping = True
-        self._queue.put(None)
-        if self._thread is not None:
-            self._thread.join(2 * self.seconds)
 
     def take(self, asked: Sequence[Ask]) -> Future[Taken | None]:
         """Take from all or from none, soon."""
-        future: Future[Taken | None] = Future()
-        self._queue.put((asked, future))
-        return future
+        return self._put(asked)
 
     def suspect(self) -> None:
         """An answer did not come in time: nobody else shall wait before there is one."""
@@ -154,20 +120,10 @@ class SharedBuckets:
                 continue
             self._dismiss(batch)
             if self._monotonic() >= self._probe_at:
-                self._probe_at = self._monotonic() + _PROBE_EVERY
+                self._probe_at = self._monotonic() + PROBE_EVERY
                 self._ask([_PROBE])
         self._dismiss(self._next(wait=False))
         self._close()
-
-    def _next(self, *, wait: bool = True) -> list[Question]:
-        """Give what has come in; while Redis is away not later than the next probe."""
-        batch: list[Question | None] = []
-        with contextlib.suppress(Empty):
-            if wait:
-                batch.append(self._queue.get(timeout=_PROBE_EVERY if self.away else None))
-            while len(batch) < _MOST:
-                batch.append(self._queue.get_nowait())
-        return [question for question in batch if question is not None]
 
     def _answer(self, batch: Sequence[Question]) -> None:
         if not batch:
@@ -191,30 +147,8 @@ class SharedBuckets:
             args.append(len(asked))
             for ask in asked:
                 args += (ask.meter.cost, ask.meter.leak, ask.meter.capacity)
-        try:
-            if self._client is None:
-                self._client = self._connect(self._store)
-            said = self._client.run(keys, args)
-        except Exception as fault:  # noqa: BLE001 - the thread must live, and Redis fails in many ways
-            self._close()
-            self._turned(away=True, reason=type(fault).__name__)
-            return None
-        self._turned(away=False)
-        return list(_read(groups, said))
-
-    def _close(self) -> None:
-        """Connect anew next time: the address and its secret are read again as well."""
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(Exception):
-                client.close()
-
-    def _turned(self, *, away: bool, reason: str = "") -> None:
-        with self._turn:
-            if self.away is away:
-                return
-            self.away = away
-        self._log.event("limits.alone" if away else "limits.shared", **({"reason": reason} if reason else {}))
+        said = self._call(lambda client: client.run(keys, args))
+        return None if said is None else list(_read(groups, said))
 
 
 def _name(ask: Ask) -> bytes:

@@ -32,7 +32,7 @@ class LimitWorks:
         self.shared: SharedBuckets | None = None
         if store.kind == "redis":
             # Imported here: a gateway that counts for itself works without the package.
-            from idp.gateway.limits.shared import SharedBuckets  # noqa: PLC0415
+            from idp.gateway.limits.shared import SharedBuckets  # noqa: PLC0415 - redis is an extra
 
             self.shared = SharedBuckets(store, log=log)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 from zoneinfo import ZoneInfo
 
 from idp.gateway.policy.facts import Facts
@@ -39,6 +39,15 @@ from idp.protocol import acr
 
 Check: TypeAlias = Callable[[Principal, Facts], bool]
 Reader: TypeAlias = Callable[[Principal, Facts], str | None]
+
+
+class Leaf(Protocol):
+    """Compiles one kind of condition."""
+
+    def __call__(self, condition: Any, *, known: bool) -> Check:
+        """Give the check for this question."""
+
+
 _AHEAD: Final = 60.0  # more than any clock may be ahead (decisions: one leeway)
 _PAIR: Final = 2
 
@@ -62,13 +71,12 @@ class Compiler:
             return _any(checks) if isinstance(condition, AnyOf) is known else _all(checks)
         if known and isinstance(condition, self._assumed):
             return lambda _principal, _facts: True
-        return self._leaf(condition, known)
+        return self._leaf(condition, known=known)
 
-    def _leaf(self, condition: Condition, known: bool) -> Check:  # noqa: FBT001 - the question, see above
+    def _leaf(self, condition: Condition, *, known: bool) -> Check:
         if isinstance(condition, Eq):
-            return _eq(self._operand(condition.left), self._operand(condition.right), known)
-        compiled = cast("Callable[[Condition, bool], Check]", _LEAVES[type(condition)])
-        return compiled(condition, known)
+            return _eq(self._operand(condition.left), self._operand(condition.right), known=known)
+        return cast("Leaf", _LEAVES[type(condition)])(condition, known=known)
 
     def _operand(self, operand: Operand) -> Reader:
         if operand.kind == "claim":
@@ -106,7 +114,7 @@ def _all(checks: Sequence[Check]) -> Check:
         return lambda principal, facts: first(principal, facts) and second(principal, facts)
 
     def holds(principal: Principal, facts: Facts) -> bool:
-        for check in checks:  # noqa: SIM110
+        for check in checks:  # noqa: SIM110 - a loop costs half of what `all` with a generator does
             if not check(principal, facts):
                 return False
         return True
@@ -127,7 +135,7 @@ def _claim_text(name: str) -> Reader:
     return read
 
 
-def _eq(left: Reader, right: Reader, known: bool) -> Check:  # noqa: FBT001
+def _eq(left: Reader, right: Reader, *, known: bool) -> Check:
     def holds(principal: Principal, facts: Facts) -> bool:
         one, other = left(principal, facts), right(principal, facts)
         return one is not None and other is not None and (one == other) is known
@@ -135,28 +143,28 @@ def _eq(left: Reader, right: Reader, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _scope(condition: Scope, known: bool) -> Check:  # noqa: FBT001
+def _scope(condition: Scope, *, known: bool) -> Check:
     names = condition.names
     if known:
         return lambda principal, _facts: names <= principal.scopes
     return lambda principal, _facts: not names <= principal.scopes
 
 
-def _role_any(condition: RoleAny, known: bool) -> Check:  # noqa: FBT001
+def _role_any(condition: RoleAny, *, known: bool) -> Check:
     names = condition.names
     if known:
         return lambda principal, _facts: not names.isdisjoint(principal.roles)
     return lambda principal, _facts: names.isdisjoint(principal.roles)
 
 
-def _role_all(condition: RoleAll, known: bool) -> Check:  # noqa: FBT001
+def _role_all(condition: RoleAll, *, known: bool) -> Check:
     names = condition.names
     if known:
         return lambda principal, _facts: names <= principal.roles
     return lambda principal, _facts: not names <= principal.roles
 
 
-def _claim(condition: Claim, known: bool) -> Check:  # noqa: FBT001
+def _claim(condition: Claim, *, known: bool) -> Check:
     name = condition.name
     # 1 is True to Python, and not to the one who wrote the rule.
     wanted = frozenset((type(value), value) for value in condition.values)
@@ -173,17 +181,17 @@ def _claim(condition: Claim, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _method(condition: Method, known: bool) -> Check:  # noqa: FBT001
+def _method(condition: Method, *, known: bool) -> Check:
     names = condition.names
     return lambda _principal, facts: (facts.method in names) is known
 
 
-def _host(condition: Host, known: bool) -> Check:  # noqa: FBT001
+def _host(condition: Host, *, known: bool) -> Check:
     names = condition.names
     return lambda _principal, facts: (facts.host in names or bare(facts.host) in names) is known
 
 
-def _ip_in(condition: IpIn, known: bool) -> Check:  # noqa: FBT001
+def _ip_in(condition: IpIn, *, known: bool) -> Check:
     networks = condition.networks
 
     def holds(_principal: Principal, facts: Facts) -> bool:
@@ -199,7 +207,7 @@ def _ip_in(condition: IpIn, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _window(condition: Window, known: bool) -> Check:  # noqa: FBT001
+def _window(condition: Window, *, known: bool) -> Check:
     zone, days = ZoneInfo(condition.zone), condition.days
     opens, closes = condition.opens, condition.closes
     first, last = condition.first or dt.date.min, condition.last or dt.date.max
@@ -218,7 +226,7 @@ def _window(condition: Window, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _acr(condition: Acr, known: bool) -> Check:  # noqa: FBT001
+def _acr(condition: Acr, *, known: bool) -> Check:
     values = condition.values
 
     def holds(principal: Principal, facts: Facts) -> bool:
@@ -230,7 +238,7 @@ def _acr(condition: Acr, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _max_age(condition: MaxAge, known: bool) -> Check:  # noqa: FBT001
+def _max_age(condition: MaxAge, *, known: bool) -> Check:
     seconds = condition.seconds
 
     def holds(principal: Principal, facts: Facts) -> bool:
@@ -242,7 +250,7 @@ def _max_age(condition: MaxAge, known: bool) -> Check:  # noqa: FBT001
     return holds
 
 
-def _reviewed(condition: Reviewed, known: bool) -> Check:  # noqa: FBT001
+def _reviewed(condition: Reviewed, *, known: bool) -> Check:
     end = dt.datetime.combine(condition.by, dt.time.max, tzinfo=dt.UTC).timestamp()
     return lambda _principal, facts: (facts.now <= end) is known
 

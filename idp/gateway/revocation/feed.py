@@ -26,12 +26,13 @@ from idp.gateway.revocation import doubt, introspect
 from idp.gateway.revocation.introspect import Introspector, Post
 from idp.gateway.revocation.journal import Journal
 from idp.gateway.revocation.revoked import Revoked
-from idp.jose.keys import UnknownKey
+from idp.jose.keys import ALGS, UnknownKey
 from idp.jose.strict import JoseError, loads
 from idp.jose.verify import verify
 from idp.protocol.security_event import SET_TYP, BadEvent, Ended, read
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_ALGS: Final = frozenset(ALGS)
 _MOST: Final = 100  # events in one answer
 _LONGEST_PAUSE: Final = 2.0
 _KEEP_EVERY: Final = 30.0  # seconds between two notes that the provider was heard
@@ -220,7 +221,8 @@ class Feed:
         snapshot = self._source.usable()
         if snapshot is None:
             raise UnknownKey("there are no keys yet")
-        found = verify(token, snapshot.keys, typ=frozenset({SET_TYP}), algs=self._config.algs)
+        # `algs` is about access tokens: what takes nothing but rights away counts under every key of the issuer.
+        found = verify(token, snapshot.keys, typ=frozenset({SET_TYP}), algs=_ALGS)
         if found.claims.get("jti") != jti:
             raise JoseError("jti is another")
         ended = read(found.claims, issuer=self._config.issuer, audience=self._credentials.client_id)

@@ -30,8 +30,8 @@ def on_stale(table: t.Table, usual: OnStale) -> OnStale:
     inner = table.table(_FIELD)
     read = OnStale(
         after=inner.value("after", t.duration, usual.after),
-        then=inner.value("then", t.one_of("allow", "deny", "introspect"), usual.then),  # type: ignore[arg-type]
-        otherwise=inner.value("otherwise", t.one_of("allow", "deny"), usual.otherwise),  # type: ignore[arg-type]
+        then=inner.value("then", t.one_of("allow", "deny", "introspect"), usual.then),  # type: ignore[arg-type]  # one of these words
+        otherwise=inner.value("otherwise", t.one_of("allow", "deny"), usual.otherwise),  # type: ignore[arg-type]  # the same
     )
     inner.finish()
     return read

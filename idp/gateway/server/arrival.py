@@ -48,6 +48,7 @@ class Arrival:
         "lengths",
         "method",
         "nominated",
+        "options",
         "replaced_host",
         "target",
         "upgrades",
@@ -64,6 +65,7 @@ class Arrival:
         self.hosts: list[bytes] = []
         self.lengths: list[bytes] = []
         self.codings: list[bytes] = []
+        self.options: list[bytes] = []  # of Connection
         self.nominated: frozenset[bytes] = frozenset()
         self.expects = False
         self.upgrades: list[bytes] = []
@@ -89,7 +91,7 @@ class Arrival:
         elif noted == CODING:
             self.codings.append(value)
         elif noted == CONNECTION:
-            self.nominated |= {name.strip().lower() for name in value.split(b",")}
+            self.options.append(value)
         elif noted == EXPECT:
             self.expects = value.lower() == b"100-continue"
         else:
@@ -120,6 +122,8 @@ class Arrival:
             raise Unreadable(505)
         if method == "CONNECT":  # its target is no path, and what follows is no HTTP
             raise Unreadable(405)
+        if self.options:
+            self.nominated = frozenset(name.strip().lower() for name in b",".join(self.options).split(b","))
         self.websocket = self._asks_for_websocket()
         if len(self.target) > _LONGEST_TARGET:
             raise Unreadable(414)
@@ -129,6 +133,12 @@ class Arrival:
         self._check_host()
         if self.websocket and self.has_body:
             raise Unreadable(400)
+
+    def check_size(self, most: int) -> None:
+        """RFC 6585 section 5. Counted exactly here: a chunk may hold several requests."""
+        size = len(self.target) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > most:
+            raise Unreadable(431)
 
     def _asks_for_websocket(self) -> bool:
         """RFC 9110 section 7.8: WebSocket is the one other protocol spoken here. Never h2c (attack row GW15)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ def _status_line(status: int) -> bytes:
 
 
 STATUS_LINES: Final = {status: _status_line(status) for status in range(100, 600)}
+
+
+def switching(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write the head of the last answer in HTTP, before WebSocket is spoken (RFC 6455 section 4.2.2)."""
+    parts = [STATUS_LINES[101], b"connection: Upgrade\r\nupgrade: websocket\r\n"]
+    for name, value in headers:
+        parts += (name, b": ", value, b"\r\n")
+    return b"".join([*parts, b"\r\n"])
 
 
 class Exchange:

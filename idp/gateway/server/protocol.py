@@ -11,22 +11,20 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from idp.gateway.config import Limits
 from idp.gateway.server.arrival import Arrival, Unreadable
-from idp.gateway.server.exchange import STATUS_LINES, Exchange, Shape
+from idp.gateway.server.exchange import Exchange, Shape, switching
+from idp.gateway.server.parting import FOREVER, Parting
 from idp.gateway.websocket.tunnel import Side, Tunnel
 
-_FOREVER: Final = float("inf")
-_LINGER_SECONDS: Final = 2.0
 _READ: Final = 65_536
 # Chunk extensions and trailers are bytes that nobody will use: some are normal, a stream of them is an attack.
 _OVERHEAD: Final = 65_536
 _OVERHEAD_PER_BYTE: Final = 16
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(Parting):
     """One connection of a client."""
 
     limits: Limits = Limits()  # set by `protocol_with`
@@ -34,7 +32,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.shape = cast("Shape", self.app)
-        self.deadline = _FOREVER
         self.draining = False
         self._arrival = Arrival()
         self._exchange: Exchange | None = None  # the one whose request is being read
@@ -45,13 +42,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._begun = 0
         self._body_bytes = 0
         self._overhead = 0
-        self._lingering = False
         self._in_queue = False
         self._side: Side | None = None  # set once no HTTP is spoken any more
-        self._upgrading = False
         self._rest = b""  # what came behind the request that asked for another protocol
-        self._dated: list[tuple[bytes, bytes]] = []
-        self._date = b""
 
     # The transport
 
@@ -66,7 +59,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell everybody who works for this client that it is gone."""
         self.connections.discard(self)
-        self.deadline = _FOREVER
+        self.deadline = FOREVER
         for exchange in (self._running, *self._queue):
             if exchange is not None:
                 exchange.disconnect()
@@ -80,9 +73,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Take what came: requests, or what another protocol says."""
         if self._side is not None:
             self._side.received(data)
-        elif self._upgrading:  # the rest of what had come before reading was paused
-            self._rest += data
-        elif not self._lingering:
+        elif not self.lingering:
             self._parse(data)
 
     def _parse(self, data: bytes) -> None:
@@ -106,7 +97,7 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         if self._reading_head:
             # A chunk that also held other requests does not count: its head cannot have begun long ago.
-            if was_reading_head or (fresh and self._begun <= 1):
+            if (was_reading_head and not self._begun) or (fresh and self._begun <= 1):
                 self._head_bytes += len(data)
             if self._head_bytes > self.limits.header_bytes:
                 self.refuse(431)
@@ -118,17 +109,13 @@ class GatewayProtocol(HttpToolsProtocol):
         if not self._arrival.websocket:
             self.refuse(400)
             return
-        self._upgrading, self._rest = True, rest
-        self.deadline = _FOREVER
+        self._rest = rest
+        self.deadline = FOREVER
         self.flow.pause_reading()
 
     def switch(self, headers: Iterable[tuple[bytes, bytes]], tunnel: Tunnel) -> None:
         """Speak HTTP no more (RFC 9110 section 15.2.2)."""
-        parts = [STATUS_LINES[101], b"connection: Upgrade\r\nupgrade: websocket\r\n"]
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n")
-        self.transport.write(b"".join(parts))
+        self.transport.write(switching(headers))
         self._side = tunnel.join_client(self.transport, self._rest)
         self._rest = b""
         self.flow.resume_reading()
@@ -163,7 +150,7 @@ class GatewayProtocol(HttpToolsProtocol):
         arrival = self._arrival
         self._reading_head = False
         arrival.check(self.parser.get_method().decode("ascii"), self.parser.get_http_version())
-        self._check_size(arrival)
+        arrival.check_size(self.limits.header_bytes)
         if arrival.websocket and not self.parser.should_upgrade():  # two readings of one header
             raise Unreadable(400)
         scope = {
@@ -178,17 +165,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self._exchange = exchange
         if not arrival.has_body:
             exchange.request_complete = True
-        if self._running is None:
+        if self._running is None and not self.flow.write_paused:
             self._begin(exchange)
-        else:  # pipelined: one at a time, in order (RFC 9112 section 9.3.2)
+        else:  # pipelined: one at a time, in order (RFC 9112 section 9.3.2), and none for who does not read answers
             self.flow.pause_reading()
             self._queue.append(exchange)
-
-    def _check_size(self, arrival: Arrival) -> None:
-        """RFC 6585 section 5. Counted exactly here: a chunk may hold several requests."""
-        size = len(arrival.target) + sum(len(name) + len(value) + 4 for name, value in arrival.headers)
-        if size > self.limits.header_bytes:
-            raise Unreadable(431)
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of the body."""
@@ -198,7 +179,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request ends; no deadline while it is answered."""
         exchange, self._exchange = cast("Exchange", self._exchange), None
-        self.deadline = _FOREVER
+        self.deadline = FOREVER
         exchange.end()
         if exchange.complete and self._running is None:
             self._wait_for_next()
@@ -227,8 +208,16 @@ class GatewayProtocol(HttpToolsProtocol):
             self.linger()
         elif not exchange.keep_alive or self.draining:
             self.transport.close()
-        elif self._queue:
+            self.deadline = self.loop.time() + self.limits.body_seconds
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Take the next request; none is read on behalf of a client that does not read its answers."""
+        if self._queue:
             self._begin_queued()
+        elif self.flow.write_paused:
+            self.flow.pause_reading()
         else:
             self.flow.resume_reading()
             if self._exchange is None and not self._reading_head:
@@ -239,7 +228,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._in_queue:
             return
         self._in_queue = True
-        while self._queue and self._running is None and not self.transport.is_closing():
+        while self._queue and self._running is None and not (self.flow.write_paused or self.transport.is_closing()):
             self._begin(self._queue.popleft())
         self._in_queue = False
 
@@ -251,39 +240,22 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._running is not None:  # its answer must not be mixed with this one
             self.transport.abort()
             return
-        self.transport.write(
-            STATUS_LINES[status]
-            + self.date
-            + b"content-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-        )
-        self.linger()
-
-    def linger(self) -> None:
-        """Close in two steps: a client still sending would lose the answer to a reset (RFC 9112 section 9.6)."""
-        if self.transport.is_closing() or self._lingering:
-            return
-        self._lingering = True
-        self.deadline = self.loop.time() + _LINGER_SECONDS
-        self.flow.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        self.say(status)
 
     # The clock and the end
 
     def check(self, now: float) -> None:
         """End what has taken too long; asked a few times a second."""
-        if self.flow.write_paused and self.deadline == _FOREVER:
+        if self.flow.write_paused and self.deadline == FOREVER:
             self.deadline = now + self.limits.body_seconds
         if now < self.deadline:
             return
-        if self._lingering:
+        if self.lingering or self.transport.is_closing():
             self.transport.abort()
         elif self._reading_head and self._running is None:
             self.refuse(408)
         elif self._running is None:
-            self.transport.close()
+            (self.transport.abort if self.flow.write_paused else self.transport.close)()
         elif self.flow.read_paused and not self.flow.write_paused:  # it is we who do not read
             self.deadline = now + self.limits.body_seconds
         else:
@@ -310,23 +282,16 @@ class GatewayProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self._side is not None:
             self._side.drained()
+        elif self._running is None and not self.lingering:
+            self._go_on()
         if self._exchange is None and self._running is not None:
-            self.deadline = _FOREVER
+            self.deadline = FOREVER
 
     def shutdown(self) -> None:
         """Finish what is being answered, then close (called by uvicorn on SIGTERM)."""
         self.draining = True
         if self._running is None:
             self.transport.close()
-
-    @property
-    def date(self) -> bytes:
-        """The Date header as uvicorn keeps it, once a second (RFC 9110 section 6.6.1)."""
-        headers = self.server_state.default_headers
-        if headers is not self._dated:
-            self._dated = headers
-            self._date = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        return self._date
 
 
 def protocol_with(limits: Limits) -> type[GatewayProtocol]:

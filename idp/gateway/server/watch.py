@@ -26,10 +26,10 @@ class Watch:
     def start(self) -> None:
         """Begin to look, in the running loop."""
         loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_EVERY, self.start)  # first: no fault of one ends the deadlines of all
         now = loop.time()
         for each in tuple(self._watched()):
             each.check(now)
-        self._timer = loop.call_later(_EVERY, self.start)
 
     def stop(self) -> None:
         """Look no more."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from idp.gateway.pool import Pool
-from idp.gateway.upstream import Stale, Unheard, Unreached, UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import Stale, Unheard, Unreached, UpstreamError
 from idp.gateway.upstreams.servers import Member, Servers
 
 

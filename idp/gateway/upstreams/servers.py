@@ -16,7 +16,8 @@ from idp.gateway.config import ServerConfig
 from idp.gateway.log import Log
 from idp.gateway.pool import Pool
 from idp.gateway.server.watch import Watched
-from idp.gateway.upstream import UpstreamConnection, UpstreamError
+from idp.gateway.upstream import UpstreamConnection
+from idp.gateway.upstreams.errors import UpstreamError
 from idp.gateway.upstreams.model import Eject, Origin, Upstream
 from idp.gateway.upstreams.tls import Tls
 
@@ -160,20 +161,6 @@ class Servers:
     def connected(self) -> bool:
         """Tell whether there is still a connection."""
         return any(member.pool.connections for member in self.members)
-
-    def facts(self) -> list[dict[str, object]]:
-        """Tell how each server is, for people and metrics."""
-        now = asyncio.get_running_loop().time()
-        return [
-            {
-                "server": str(member.origin),
-                "well": member.well(now),
-                "busy": member.busy,
-                "failures": member.failures,
-                "connections": len(member.pool.connections),
-            }
-            for member in self.members
-        ]
 
     def retire(self) -> None:
         """Nobody will ask for these servers again."""

@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Sequence
 from hashlib import sha1
+from itertools import islice
 from typing import Final
 
 from idp.gateway.websocket.model import WebSocket
@@ -99,11 +100,14 @@ def choice() -> tuple[bytes, bytes]:
 def _taken(offered: list[bytes]) -> tuple[bytes, list[bytes]]:
     """Take the mark and what follows it out of a list of subprotocols."""
     tokens: list[bytes] = []
-    while MARK in offered:
-        at = offered.index(MARK)
-        tokens += offered[at + 1 : at + 2]
-        del offered[at : at + 2]
-    return b", ".join(offered), tokens
+    rest: list[bytes] = []
+    coming = iter(offered)
+    for each in coming:
+        if each == MARK:
+            tokens += islice(coming, 1)
+        else:
+            rest.append(each)
+    return b", ".join(rest), tokens
 
 
 def _eaten(value: bytes, name: bytes) -> tuple[bytes, list[bytes]]:

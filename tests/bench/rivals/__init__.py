@@ -45,7 +45,7 @@ class Rival:
 
     def load(self, script: str, plan: Mapping[str, object], seconds: float) -> Sample:
         """Run one round of a script."""
-        return load(f"http://127.0.0.1:{self.port}", script, plan, seconds=seconds, pid=self.program.pid)
+        return load(f"http://127.0.0.1:{self.port}", script, plan, seconds=seconds, pids=(self.program.pid,))
 
     def service_tokens(self, seconds: float) -> Sample:
         """Ask for client_credentials tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.bench.gateways import ASKED, gateway
 from tests.bench.processes import resident_mb
 from tests.bench.stage import set_up
 from tests.gateway.issuer import Issuer, running
+from tests.gateway.test_bodies import grown
 
 TOKENS = 10_000
 ROUND = 3.0
@@ -33,6 +35,20 @@ def run(folder: Path, pace: Pace) -> Iterator[Outcome]:
         unit="MB",
         ours=[_gateway(folder / f"gateway-{number}") for number in range(pace.rounds)],
     )
+    yield Outcome(
+        label="64 bodies at once",
+        work="growth of the gateway by 64 bodies of 5 MB at once, up and down",
+        rival="none: the figure counts",
+        reach=Reach(limit=30, better="less", unit="MB"),
+        unit="MB",
+        ours=[_bodies(folder / f"bodies-{number}") for number in range(pace.rounds)],
+    )
+
+
+def _bodies(folder: Path) -> Sample:
+    folder.mkdir()
+    with running(Issuer()) as issuer:
+        return Sample(value=max(asyncio.run(grown(folder, issuer))))
 
 
 def _worker(folder: Path) -> Sample:

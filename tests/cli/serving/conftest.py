@@ -29,6 +29,12 @@ def until(truth: Callable[[], bool], *, seconds: float = PATIENCE) -> bool:
     return True
 
 
+def listens(port: int) -> bool:
+    """Say whether somebody answers there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class SlowPost:
     """A request for a token whose second half comes when it is asked for."""
 
@@ -84,7 +90,9 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("measured") / "provider"
     made = Provider(folder, server=request.param, workers=2, metrics_port=free_port(), log_level="debug")
     try:
-        yield started(made)
+        started(made)
+        assert until(lambda: listens(made.settings.metrics_port))  # a process of its own, which may come last
+        yield made
     finally:
         made.stop()
 

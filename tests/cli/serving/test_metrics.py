@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.serving.conftest import started, until
+from tests.cli.serving.conftest import listens, started, until
 from tests.services.program import free_port
 from tests.services.provider import Provider, session
 
@@ -62,13 +62,8 @@ def test_a_taken_port_is_told_and_costs_only_the_metrics(tmp_path: Path, server:
             told = next(json.loads(line) for line in program.output().splitlines() if "metrics.unavailable" in line)
             assert (told["port"], told["setting"]) == (port, "metrics_port")
             taken.close()
-            assert until(lambda: _listens(port), seconds=10)
+            assert until(lambda: listens(port), seconds=10)
             assert "idp_" in scrape(provider)
             assert program.output().count("metrics.unavailable") == 1
         finally:
             provider.stop()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -7,6 +7,7 @@ import pytest
 from idp.gateway.config import AssertionConfig
 from idp.gateway.exchange.model import Assertion, Exchange
 from idp.gateway.load import ConfigError, parse
+from idp.gateway.policy.diff import diff
 
 FILE = """
 version = 1
@@ -109,3 +110,18 @@ def test_references_need_a_client_and_stay_outside():
     said = problems(issuer=KEY + "\nreference_tokens = true", top="[headers]\nforward_authorization = true\n")
     assert any("references of an issuer are for nobody behind" in each for each in said)
     assert read(issuer=KEY, top="[headers]\nforward_authorization = true\n").headers.forward_authorization
+
+
+def test_what_changes_is_said_in_words():
+    def whole(route):
+        return read(top=SIGNED, route=route)
+
+    old = whole(TO_STOCK)
+    new = whole('exchange = { audience = "a", scope = ["b"], actor = "none" }\nassertion = { audience = "orders" }')
+    said = [str(change) for change in diff(old, new)]
+    assert any(
+        "exchange was for https://stock.example, used 60 s, naming the gateway as actor, "
+        "now for a with b, used 60 s, naming nobody as actor" in each
+        for each in said
+    )
+    assert any("assertion was None, now for orders, good for 30 s" in each for each in said)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 
 from tests.gateway.policy.ground import NOW, Ground, challenge, file, route, said
 from tests.gateway.policy.reference import Ask
+from tests.gateway.untraced import untraced
 
 BOTH = 'acr_values="aal3", max_age="3600"'
 
@@ -128,6 +130,7 @@ def test_nobody_signs_in_again_for_what_would_be_refused_anyway():
         ("192.0.2.1", ["192.0.2.7, 192.0.2.8"], 403),  # and here the first of the proxies
         ("", [], 403),  # a unix socket has no address
         ("", ["10.1.2.3"], 200),
+        ("localhost", ["10.1.2.3"], 403),  # what is no address is nobody we trust
         ("192.0.2.1", ["10.1.2.3," + "192.0.2.7," * 70 + "192.0.2.7"], 403),
     ],
 )
@@ -242,9 +245,10 @@ def test_a_decision_takes_microseconds():
     decision = ground.ask(scope="a", roles=["clerk"], acr="aal2", auth_time=int(NOW))
     times = []
     for _ in range(5):
-        began = dt.datetime.now(dt.UTC)
-        for _ in range(1_000):
-            decision.facts._number = decision.facts._segments = None
-            rule.judge(decision.principal, decision.facts)
-        times.append((dt.datetime.now(dt.UTC) - began).total_seconds() * 1_000)
+        with untraced():
+            began = time.thread_time()
+            for _ in range(1_000):
+                decision.facts._number = decision.facts._segments = None
+                rule.judge(decision.principal, decision.facts)
+            times.append((time.thread_time() - began) * 1_000)
     assert min(times) < 20  # microseconds; about 4 on an idle machine

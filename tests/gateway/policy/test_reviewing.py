@@ -418,6 +418,19 @@ def test_explain_tries_a_token(gateway, issuer: Issuer):
     assert "no route is for this" in gateway(*asked[:-1], "https://api.example", text=text, stdin=token)
 
 
+def test_explain_asks_for_no_other_token_and_needs_no_key(gateway, issuer: Issuer):
+    to = 'exchange = { audience = "https://b.example" }\nassertion = { audience = "b" }'
+    client = 'client = { id = "gateway", key_file = "nowhere" }\n'
+    signed = '[assertion]\nissuer = "https://g.example"\nkey_files = ["x"]\n'
+    head = f'version = 1\n[issuers.main]\nissuer = "{issuer.issuer}"\n'
+    text = file(route(to)).replace(HEAD, head + client + signed)
+    asked = ("explain", "--token", "-", "--url", "https://api.example/users/7")
+    token = issuer.token(aud=AUDIENCE)
+    assert "let through" in gateway(*asked, text=text, stdin=token)
+    text = file(route()).replace(HEAD, head + "reference_tokens = true\n" + client)
+    assert "nowhere: cannot be read" in gateway(*asked, text=text, stdin=token, ok=False)
+
+
 def test_report_begins_with_what_nobody_needs(gateway):
     day = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC).timestamp()
     lines = [

@@ -145,11 +145,12 @@ def test_a_new_file_counts_for_what_is_under_way(serve, issuer, upstream, key, t
 class Ground:
     """A tenure whose clocks are turned by hand."""
 
-    def __init__(self, gateway, token: str, target: str = "/live/a") -> None:
+    def __init__(self, gateway, token: str, target: str = "/live/a", *, meanwhile=lambda: None) -> None:
         self.gate = gateway.server._gate
         headers = [(b"host", b"api.example"), (b"authorization", b"Bearer " + token.encode())]
         asked = Request(method="GET", target=target.encode(), host=b"api.example", headers=headers, peer="127.0.0.1")
         self.decision = self.gate.decide_now(asked)
+        meanwhile()
         self.began = time.time()
         self.later = 0.0
         self.ends: list[str] = []
@@ -195,7 +196,11 @@ def test_a_key_that_was_withdrawn_ends_what_it_let_through(own, issuer):
     ("old", "new", "why"),
     [
         ('scope = ["orders:read"]', 'scope = ["orders:other"]', "scope"),
-        ('scope = ["orders:read"]', 'scope = ["orders:other"] }\nmode = "shadow"\nreview = { owner = "me", by = 2099-01-01', None),
+        (
+            'scope = ["orders:read"]',
+            'scope = ["orders:other"] }\nmode = "shadow"\nreview = { owner = "me", by = 2099-01-01',
+            None,
+        ),
         ("websocket = true", "websocket = false", "no_websocket"),
         ('audience = "https://orders.example"', 'audience = "https://other.example"', "audience"),
         ('path = "/live/', 'path = "/dead/', "no_route"),
@@ -214,6 +219,15 @@ def test_rules_that_change_are_asked_at_once(old, new, why, own, issuer, upstrea
     else:
         ground.gate.replace(parse(text.replace(old, new, 1)))
     assert ground.after(1) == ([why] if why else [])
+
+
+@pytest.mark.attack("GW22")
+def test_rules_that_changed_before_it_began_are_asked_at_once_too(own, issuer, upstream, key):
+    """An exchange, say, has taken seconds since the decision."""
+    text = live_text(issuer, upstream.url, key).replace("orders:read", "orders:other")
+    ground = Ground(own, issuer.token(), meanwhile=lambda: own.server._gate.replace(parse(text)))
+    assert ground.decision.allowed
+    assert ground.ends == ["scope"]
 
 
 @pytest.mark.attack("GW24")

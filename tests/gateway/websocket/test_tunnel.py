@@ -493,7 +493,7 @@ def test_a_client_that_does_not_read_slows_the_server_down(scripted, upstream, t
         assert head(client).startswith(b"HTTP/1.1 101 ")
         time.sleep(1.5)
         assert sum(sent) < 30_000_000
-    assert len(told(scripted, "websocket.closed")) == 1
+    assert told(scripted, "websocket.closed")
 
 
 def test_a_server_that_does_not_read_slows_the_client_down(scripted, upstream, token):
