@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from idp.federation import ldap
 from idp.federation.connector import Kind, Made, Misconfigured, NotSignedIn, Outcome
 from idp.federation.directory.config import SECRETS, Config
 from idp.federation.directory.connector import Directory, name_in
 from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
-from idp.federation.ldap import BASE, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone, Line
+from idp.federation.ldap import spelling
+from idp.federation.ldap.answers import SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
+from idp.federation.ldap.line import BASE, Line
 from idp.federation.values import Values
 
 __all__ = ["SECRETS", "ActiveDirectory"]
@@ -103,16 +104,16 @@ class ActiveDirectory(Directory):
         if backslash:
             if self.names.netbios is None or prefix.casefold() != self.names.netbios.casefold() or not account:
                 raise NotSignedIn(Outcome.NO_MATCH, "another domain")
-            among = f"(sAMAccountName={ldap.literal(account)})"
+            among = f"(sAMAccountName={spelling.literal(account)})"
         elif at:
-            whole = ldap.literal(name)
+            whole = spelling.literal(name)
             among = f"(|(userPrincipalName={whole})(mail={whole}))"
             if domain.casefold() == self.names.domain and local:
                 # Whatever is written as somebody's UPN, account@domain always means the account.
-                account_filter = f"(sAMAccountName={ldap.literal(local)})"
+                account_filter = f"(sAMAccountName={spelling.literal(local)})"
                 among = f"(|(userPrincipalName={whole})(mail={whole}){account_filter})"
         else:
-            among = f"(sAMAccountName={ldap.literal(name)})"
+            among = f"(sAMAccountName={spelling.literal(name)})"
         return f"(&{self.config.people.filter}{among})"
 
     def attributes(self) -> tuple[str, ...]:
@@ -166,7 +167,7 @@ class ActiveDirectory(Directory):
         try:
             direct = self.direct(line, entry, until)
             roots = [entry.dn, *(dn for dn, _ in direct if dn not in entry.texts("memberOf"))]
-            among = "".join(f"(member:{IN_CHAIN}:={ldap.literal(dn)})" for dn in roots)
+            among = "".join(f"(member:{IN_CHAIN}:={spelling.literal(dn)})" for dn in roots)
             wanted = f"(&{groups.filter}(|{among}))"
             asked = [groups.name, "memberOf"]
             answer, found = line.search(groups.base, wanted, seconds=_left(until), attributes=asked)
@@ -196,7 +197,7 @@ class ActiveDirectory(Directory):
         group_sid = sid[:-4] + struct.pack("<I", rid)
         known = self._primary.get(group_sid)
         if known is None:
-            wanted = f"(objectSid={ldap.octets(group_sid)})"
+            wanted = f"(objectSid={spelling.octets(group_sid)})"
             base = self.config.groups.base
             try:
                 _, found = line.search(base, wanted, seconds=_left(until), attributes=[self.config.groups.name])

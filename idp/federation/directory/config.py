@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from idp.federation import ldap
 from idp.federation.connector import Misconfigured
-from idp.federation.ldap import Address
+from idp.federation.ldap import spelling
+from idp.federation.ldap.address import Address
 from idp.federation.values import Values
 
 SECRETS: Final = frozenset({"bind_password"})
@@ -74,7 +74,7 @@ class People:
         base = values.text("user_base", "" if template is None else template.partition(",")[2])
         claims = {**CLAIMS, **{name: str(attribute) for name, attribute in values.table("claims").items()}}
         return cls(
-            base=ldap.check_dn(base, "user_base"),
+            base=spelling.check_dn(base, "user_base"),
             filter=checked_filter(values.text("user_filter", "(objectClass=inetOrgPerson)"), "user_filter"),
             logins=values.texts("login_attributes", ("uid", "mail")),
             template=template,
@@ -110,7 +110,7 @@ class Groups:
         return cls(
             how=values.choice("groups", "memberof", GROUPS),
             nested=values.flag("nested_groups", default=True),
-            base=ldap.check_dn(values.text("group_base", base), "group_base"),
+            base=spelling.check_dn(values.text("group_base", base), "group_base"),
             filter=checked_filter(values.text("group_filter", "(objectClass=groupOfNames)"), "group_filter"),
             member=values.text("group_member", "member"),
             name=values.text("group_name", "cn"),

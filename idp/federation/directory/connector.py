@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Final, Self
 
-from idp.federation import ldap
 from idp.federation.connector import (
     Finding,
     Identity,
@@ -18,26 +16,17 @@ from idp.federation.connector import (
     NotSignedIn,
     Outcome,
 )
-from idp.federation.directory import examine, ppolicy
+from idp.federation.directory import examine, memberships, verdict
 from idp.federation.directory.config import Config
 from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
-from idp.federation.directory.servers import Busy, Servers, ServiceRefused
-from idp.federation.ldap import BASE, NO_SUCH_OBJECT, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone, Line
+from idp.federation.directory.servers import Servers
+from idp.federation.ldap import spelling
+from idp.federation.ldap.answers import NO_SUCH_OBJECT, REFERRAL, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
+from idp.federation.ldap.line import BASE, Line
 
 LONGEST_NAME: Final = 256
 LOCK_FOR_GOOD: Final = "000001010000Z"
 LOCKED: Final = "pwdAccountLockedTime"
-# RFC 4511 appendix A.2. What is not here is no answer to the question who somebody is.
-REFUSALS: Final = {
-    19: Outcome.LOCKED,  # constraintViolation: too many tries
-    32: Outcome.NO_MATCH,
-    34: Outcome.NO_MATCH,
-    48: Outcome.NO_MATCH,
-    49: Outcome.NO_MATCH,
-    50: Outcome.NO_MATCH,
-    53: Outcome.DISABLED,  # unwillingToPerform: 389 and others for closed accounts
-    10: Outcome.NO_MATCH,  # a referral: the password goes nowhere else (FD4)
-}
 PAGE: Final = 30.0  # seconds that one page of a sync may take
 
 
@@ -67,7 +56,7 @@ class Directory:
         if not password or "\x00" in password:
             raise NotSignedIn(Outcome.NO_MATCH, "empty password")
         name = self.checked(username)
-        with _told(), self.servers.turn() as until:
+        with verdict.told(), self.servers.turn() as until:
             if self.config.people.template is not None:
                 return self._by_template(name, password, may_try, until)
             entry = self.only(name, until)
@@ -80,7 +69,7 @@ class Directory:
             return None
         try:
             name = self.checked(username)
-            with _told(), self.servers.turn() as until:
+            with verdict.told(), self.servers.turn() as until:
                 entry = self.only(name, until)
                 return self.identity(entry, self.groups_of(entry, until))
         except NotSignedIn as refused:
@@ -94,10 +83,10 @@ class Directory:
         if self.config.bind_dn is None:
             # Read as nobody, a directory may look empty: that must close no account.
             raise NotSignedIn(Outcome.UNAVAILABLE, "nobody may search: bind_dn is missing")
-        with _told():
+        with verdict.told():
             line = self.servers.open_search()
         try:
-            with _told():
+            with verdict.told():
                 for entry in line.pages(people.base, people.filter, seconds=PAGE, attributes=self.attributes()):
                     if self.external_id(entry) is not None and self.username(entry) is not None:
                         yield self.identity(entry, self.climb(line, entry, PAGE))
@@ -123,7 +112,7 @@ class Directory:
 
     def wanted(self, name: str) -> str:
         """Return the filter that finds somebody by what they typed; escaped here and nowhere else."""
-        value = ldap.literal(name)
+        value = spelling.literal(name)
         among = "".join(f"({attribute}={value})" for attribute in self.config.people.logins)
         return f"(&{self.config.people.filter}(|{among}))"
 
@@ -143,14 +132,7 @@ class Directory:
 
     def judge(self, answer: Answer) -> None:
         """Refuse whoever the directory refuses."""
-        outcome = ppolicy.decode(answer.ppolicy).outcome
-        if answer.code == SUCCESS:
-            if outcome is Outcome.MUST_CHANGE:
-                raise NotSignedIn(outcome, "ppolicy")
-            return
-        if outcome is not None:
-            raise NotSignedIn(outcome, f"{answer.code} ppolicy")
-        raise NotSignedIn(REFUSALS.get(answer.code, Outcome.UNAVAILABLE), str(answer.code))
+        verdict.judge(answer)
 
     def standing(self, entry: Entry) -> Outcome | None:
         """Say whether somebody may sign in, as far as it can be read. A lock that opens by itself is no closing."""
@@ -164,7 +146,7 @@ class Directory:
         """Return the groups that somebody is in directly."""
         if self.config.groups.how == "memberof":
             return [(dn, name_in(dn)) for dn in entry.texts("memberOf")]
-        return self._above(line, [entry.dn], until)[entry.dn]
+        return memberships.above(self.config.groups, line, [entry.dn], until)[entry.dn]
 
     def climb(self, line: Line, entry: Entry, seconds: float) -> Climbed:
         """Return all groups of somebody."""
@@ -174,7 +156,7 @@ class Directory:
         until = _moment() + seconds
 
         def parents(keys: Sequence[str]) -> Mapping[str, Sequence[Group]]:
-            return self._above(line, keys, until)
+            return memberships.above(groups, line, keys, until)
 
         try:
             direct = self.direct(line, entry, until)
@@ -214,9 +196,9 @@ class Directory:
             return line.search(self.config.people.base, wanted, seconds=seconds, attributes=attributes, limit=2)
 
         answer, found = self.servers.search(until, look)
-        if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT, ldap.REFERRAL}:
+        if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT, REFERRAL}:
             raise NotSignedIn(Outcome.UNAVAILABLE, f"search: {answer.code}")
-        if len(found) != 1 or answer.code == ldap.REFERRAL:
+        if len(found) != 1 or answer.code == REFERRAL:
             raise NotSignedIn(Outcome.NO_MATCH, "ambiguous" if len(found) > 1 else "unknown")
         return found[0]
 
@@ -230,7 +212,7 @@ class Directory:
         self.judge(self.servers.bind(until, lambda line, seconds: line.bind(name, password, seconds=seconds)))
 
     def _by_template(self, name: str, password: str, may_try: MayTry, until: float) -> Identity:
-        dn = (self.config.people.template or "").replace("{}", ldap.rdn(name))
+        dn = (self.config.people.template or "").replace("{}", spelling.rdn(name))
         if not may_try(dn.casefold()):
             raise NotSignedIn(Outcome.HELD_BACK, "held back")
 
@@ -258,51 +240,11 @@ class Directory:
         except Gone:
             return Climbed(groups=(), complete=False)
 
-    def _above(self, line: Line, keys: Sequence[str], until: float) -> dict[str, list[Group]]:
-        """Return which groups these are in. All at once first: most groups are in none."""
-        groups = self.config.groups
-        if len(keys) > 1 and not self._groups_with(line, keys, until):
-            return {key: [] for key in keys}
-        return {
-            key: [(each.dn, each.text(groups.name) or each.dn) for each in self._groups_with(line, [key], until)]
-            for key in keys
-        }
-
-    def _groups_with(self, line: Line, keys: Sequence[str], until: float) -> list[Entry]:
-        groups = self.config.groups
-        seconds = until - _moment()
-        if seconds <= 0:
-            raise OutOfTime
-        among = "".join(f"({groups.member}={ldap.literal(key)})" for key in keys)
-        wanted = f"(&{groups.filter}(|{among}))"
-        try:
-            answer, found = line.search(groups.base, wanted, seconds=seconds, attributes=[groups.name])
-            if answer.code == SIZE_LIMIT:
-                found = list(line.pages(groups.base, wanted, seconds=seconds, attributes=[groups.name]))
-        except Gone:
-            # Slow groups are no reason to think the server away: whoever asks next finds out.
-            raise OutOfTime from None
-        if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT}:
-            raise OutOfTime
-        return found
-
 
 def name_in(dn: str) -> str:
     """Return the first value of a DN, for people to read and rules to match."""
-    return ldap.first_value(dn)
+    return spelling.first_value(dn)
 
 
 def _moment() -> float:
     return time.monotonic()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except Gone as gone:
-        raise NotSignedIn(Outcome.UNAVAILABLE, f"{gone.step}: {gone.why}") from None
-    except ServiceRefused as refused:
-        raise NotSignedIn(Outcome.UNAVAILABLE, f"service account: {refused.code}") from None
-    except Busy:
-        raise NotSignedIn(Outcome.UNAVAILABLE, "busy") from None

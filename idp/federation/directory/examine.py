@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from idp.federation.connector import Finding, NotSignedIn, Outcome
 from idp.federation.directory.servers import ServiceRefused
-from idp.federation.ldap import SUCCESS, Address, Gone, Line
+from idp.federation.ldap.address import Address
+from idp.federation.ldap.answers import SUCCESS, Gone
+from idp.federation.ldap.line import Line
 
 if TYPE_CHECKING:
     from idp.federation.directory.connector import Directory

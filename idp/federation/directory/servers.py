@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from idp.federation import ldap
 from idp.federation.directory.config import Reach
-from idp.federation.ldap import SUCCESS, Address, Gone, Line
+from idp.federation.ldap import tls
+from idp.federation.ldap.address import Address
+from idp.federation.ldap.answers import SUCCESS, Gone
+from idp.federation.ldap.line import Line
 
 T = TypeVar("T")
 Clock = Callable[[], float]
@@ -53,7 +55,7 @@ class Servers:
         self._reach = reach
         self._service = service
         self._clock = clock
-        self._tls = ldap.context(reach.ca_file, strict=reach.strict)
+        self._tls = tls.context(reach.ca_file, strict=reach.strict)
         self._servers = [_Server(address) for address in reach.servers]
         self._turns = threading.BoundedSemaphore(reach.connections)
         self._lock = threading.Lock()
