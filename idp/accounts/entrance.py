@@ -54,6 +54,7 @@ class Vouched:
     who: Identity
     taken: Try
     key: str
+    support_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ class Entrance:
                     continue  # nobody of this name there: the password went nowhere, the next may be asked
                 self._give_back(refused, keys, taken)
                 break
-            return Vouched(ready=ready, who=who, taken=taken, key=keys[-1] if keys else "")
+            key = keys[-1] if keys else ""
+            return Vouched(ready=ready, who=who, taken=taken, key=key, support_id=attempt.support_id)
         self._record_miss(attempt, account, last)
         if last.outcome in TELLING:
             return TOLD[last.outcome]
@@ -164,6 +166,7 @@ class Entrance:
                 account_id=account.id if account else None,
                 client_id=attempt.client_id,
                 ip=attempt.address,
+                support_id=attempt.support_id,
                 reason=refused.outcome.value,
                 directory=refused.code,
             )
@@ -173,6 +176,7 @@ class Entrance:
             tx,
             "signin.refused",
             account_id=account_id,
+            support_id=proof.support_id,
             reason=reason,
             connector=proof.ready.name,
             external_id=proof.who.external_id,

@@ -31,6 +31,7 @@ class Attempt:
     device_hash: bytes | None
     address: str
     client_id: str | None = None
+    support_id: str | None = None  # what the page of a refusal shows, and its record too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,7 @@ class LocalSignIn:
                 account_id=account.id if account else None,
                 client_id=attempt.client_id,
                 ip=attempt.address,
+                support_id=attempt.support_id,
                 reason=reason,
             )
 

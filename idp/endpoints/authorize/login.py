@@ -18,7 +18,7 @@ from idp.store import device, signin
 from idp.store.digests import digest, new_secret
 from idp.web import cookies, metrics, refused
 from idp.web.pages import page
-from idp.web.services import caller, services
+from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
     from flask import Response
@@ -94,14 +94,19 @@ def submit() -> ResponseReturnValue:
     )
     if isinstance(answer, Told):
         return _told(visit, username, answer)
-    return _page(visit, username, NO_MATCH, 400) if answer is None or isinstance(answer, Refused) else answer
+    return _page(visit, username, _numbered(NO_MATCH), 400) if answer is None or isinstance(answer, Refused) else answer
 
 
 def _told(visit: Visit, username: str, told: Told) -> Response:
     """Say what the person can do. Only the right password brings these, but for a directory that is away."""
     if told is Told.AWAY:
-        return _later(_page(visit, username, TOLD[told], 503), AWAY_SECONDS)
-    return _page(visit, username, TOLD[told], 400)
+        return _later(_page(visit, username, _numbered(TOLD[told]), 503), AWAY_SECONDS)
+    return _page(visit, username, _numbered(TOLD[told]), 400)
+
+
+def _numbered(error: dict[str, str]) -> dict[str, str]:
+    """Add the number under which the record has the reason, for whoever is asked for help."""
+    return {**error, "support_id": support_id()}
 
 
 def _signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
@@ -150,6 +155,7 @@ def _attempt(visit: Visit, username: str, password: str) -> Attempt:
         device_hash=None if known is None else digest(known),
         address=caller(),
         client_id=visit.client.client_id,
+        support_id=support_id(),
     )
 
 

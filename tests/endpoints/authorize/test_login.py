@@ -16,6 +16,7 @@ from idp.web import cookies
 from tests.fixtures.markup import Page
 
 CSRF = re.compile(r'name="csrf_token" value="[^"]*"')
+NUMBER = re.compile(r'<span class="mono">[0-9a-f]{12}</span>')
 
 
 def cookie(browser: Any, name: str) -> str | None:
@@ -25,8 +26,8 @@ def cookie(browser: Any, name: str) -> str | None:
 
 
 def masked(text: str, typed: str) -> str:
-    """Take away what may differ: the refilled name and the CSRF token (LG1)."""
-    return CSRF.sub("", text).replace(f'value="{typed}"', "").replace("signin=", "")
+    """Take away what may differ: the refilled name, the CSRF token, the number of the refusal (LG1)."""
+    return NUMBER.sub("", CSRF.sub("", text)).replace(f'value="{typed}"', "").replace("signin=", "")
 
 
 def miss(browser: Any, page: Any, username: str) -> Any:
