@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -56,7 +56,7 @@ class Definition:
     position: int
     visible: bool
     config: Mapping[str, object]
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def parse(cls, name: str, table: Mapping[str, object], *, beside: Path = Path()) -> Definition:

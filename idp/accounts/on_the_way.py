@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from idp.accounts.connectors import Ready
@@ -24,7 +24,7 @@ class Returned:
 
     handshake_id: str
     signin_id: str
-    kept: Mapping[str, str]
+    kept: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,31 +8,28 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from authlib.common.errors import AuthlibBaseError
 from requests import RequestException, Response
 
 from idp.federation import presets
 from idp.federation.claims_map import ClaimsMap
+from idp.federation.client_proof import proof
 from idp.federation.connector import Handshake, Made, Misconfigured, NotSignedIn, Outcome, Pairs
 from idp.federation.upstream import Line, Reach, UpstreamError, strict
 from idp.federation.values import Values
 from idp.jose.keys import ALGS, SigningKey
-from idp.jose.sign import sign
 from idp.jose.strict import JoseError
 
 SECRETS: Final = frozenset({"client_secret", "private_key"})
 METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt", "apple", "none")
 AT_ONCE: Final = 4  # of one connector in one process: a provider that hangs holds no more threads than that (F15)
 _KNOWN: Final = frozenset({"code", "state", "iss", "error"})
-_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_LIFE: Final = 60
 _SAID_NO: Final = frozenset({"access_denied", "user_cancelled_login", "user_cancelled_authorize"})
 
 Clock = Callable[[], float]
@@ -43,7 +40,7 @@ class Common:
     """The settings that both kinds have."""
 
     client_id: str
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
     signing_key: SigningKey | None
     team: str
     auth_method: str | None
@@ -184,7 +181,7 @@ def redeem(
         client_id=common.client_id,
         client_secret=common.client_secret,
         redirect_uri=kept["redirect_uri"],
-        token_endpoint_auth_method=_proof(common, method, endpoint, now),
+        token_endpoint_auth_method=proof(common, method, endpoint, now),
     )
     # The body is read by our parser first: one of two members of a name would be read as the other one somewhere.
     client.register_compliance_hook("access_token_response", _one_reading)
@@ -200,63 +197,3 @@ def redeem(
 def _one_reading(answer: Response) -> Response:
     strict(answer.content)
     return answer
-
-
-def _proof(common: Common, method: str, endpoint: str, now: float) -> object:
-    """Prove which client asks (OpenID Connect Core section 9)."""
-    if method == "client_secret_basic":
-        return _basic
-    if method == "private_key_jwt":
-        return _assertion(common, endpoint, now)
-    if method == "apple":
-        return _apple(common, now)
-    return method
-
-
-def _basic(client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
-    """Encode before joining (RFC 6749 section 2.3.1); Authlib's own leaves that out."""
-    pair = f"{quote(client.client_id, safe='')}:{quote(client.client_secret or '', safe='')}"
-    headers["Authorization"] = "Basic " + b64encode(pair.encode("ascii")).decode("ascii")
-    return uri, headers, body
-
-
-def _in_body(members: Mapping[str, str]) -> Callable[..., tuple[str, Any, Any]]:
-    def prepare(_client: Any, _method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
-        given = body.decode("ascii") if isinstance(body, bytes) else body
-        whole = f"{given}&{urlencode(members)}"
-        headers["Content-Length"] = str(len(whole))
-        return uri, headers, whole
-
-    return prepare
-
-
-def _assertion(common: Common, endpoint: str, now: float) -> object:
-    claims = {
-        "iss": common.client_id,
-        "sub": common.client_id,
-        "aud": endpoint,
-        "jti": secrets.token_urlsafe(24),
-        "iat": int(now),
-        "exp": int(now) + _ASSERTION_LIFE,
-    }
-    signed = sign(claims, _signing(common), typ="JWT")
-    return _in_body({"client_id": common.client_id, "client_assertion_type": _ASSERTION, "client_assertion": signed})
-
-
-def _apple(common: Common, now: float) -> object:
-    """Make the secret that Apple takes: a JWT of the team, signed anew for each sign-in."""
-    claims = {
-        "iss": common.team,
-        "sub": common.client_id,
-        "aud": "https://appleid.apple.com",
-        "iat": int(now),
-        "exp": int(now) + _ASSERTION_LIFE,
-    }
-    signed = sign(claims, _signing(common), typ="JWT")
-    return _in_body({"client_id": common.client_id, "client_secret": signed})
-
-
-def _signing(common: Common) -> SigningKey:
-    if common.signing_key is None:
-        raise Misconfigured("private_key: this setting is needed, best as private_key_file")
-    return common.signing_key

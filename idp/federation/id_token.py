@@ -14,7 +14,7 @@ from idp.jose.verify import audience_list, check_audience, check_issuer, check_t
 
 OLDEST: Final = 600  # seconds since iat: it comes straight from the token endpoint
 LONGEST_SUB: Final = 255
-_TYPES: Final = frozenset({"", "jwt"})
+TYPES: Final = frozenset({"", "jwt"})
 _LOGOUT_TYPES: Final = frozenset({"", "jwt", "logout+jwt"})
 _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
@@ -43,9 +43,9 @@ def check(
     token: str, keys: KeySet, expected: Expected, *, nonce: str, access_token: str, now: float
 ) -> dict[str, object]:
     """Return the claims of an ID token, or refuse it by raising JoseError."""
-    found = verify(token, keys, typ=_TYPES, algs=expected.algs, foreign=True)
+    found = verify(token, keys, typ=TYPES, algs=expected.algs, foreign=True)
     claims = found.claims
-    _check_addressee(claims, expected)
+    check_addressee(claims, expected)
     check_times(claims, now)
     issued = date(claims, "iat")
     if issued is None or issued < now - OLDEST:
@@ -63,7 +63,7 @@ def check(
 def check_logout(token: str, keys: KeySet, expected: Expected, *, now: float) -> Over:
     """Return what a logout token ends, or refuse it by raising JoseError."""
     claims = verify(token, keys, typ=_LOGOUT_TYPES, algs=expected.algs, foreign=True).claims
-    _check_addressee(claims, expected)
+    check_addressee(claims, expected)
     # Older providers send no exp; the age of iat bounds them all the same.
     check_times(claims, now, require_exp=False)
     issued = date(claims, "iat")
@@ -92,7 +92,8 @@ def subject(claims: Mapping[str, object]) -> str | None:
     return sub if fits and isinstance(sub, str) else None
 
 
-def _check_addressee(claims: Mapping[str, object], expected: Expected) -> None:
+def check_addressee(claims: Mapping[str, object], expected: Expected) -> None:
+    """Refuse what another says, or what is said to another as well."""
     check_issuer(claims, expected.issuer)
     check_audience(claims, expected.client_id)
     others = set(audience_list(claims)) - {expected.client_id}

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self, TypeVar
 
-from idp.federation import id_token, presets
-from idp.federation.code_flow import SECRETS, Clock, Common, Slots, code_of, leave, redeem
+from idp.federation import code_flow, envelope, id_token, presets
+from idp.federation.client_proof import method_of
+from idp.federation.code_flow import Clock, Common, Slots, code_of, leave, redeem
 from idp.federation.connector import (
     Finding,
     Handshake,
@@ -24,44 +25,22 @@ from idp.federation.connector import (
     Outcome,
     Pairs,
 )
+from idp.federation.envelope import Envelope
 from idp.federation.id_token import Expected, Over
 from idp.federation.metadata import DISCOVERY, Kept, Metadata, keys_at
+from idp.federation.trust import Trust
 from idp.federation.upstream import Line, UpstreamError
 from idp.federation.values import Values
 from idp.jose.keys import ALGS, KeySet, UnknownKey
 from idp.jose.strict import JoseError
-from idp.protocol import acr
 
 __all__ = ["SECRETS", "Oidc"]
 
 T = TypeVar("T")
 
+SECRETS: Final = code_flow.SECRETS | {envelope.SECRET}
 _SCOPE: Final = ("openid", "email", "profile")
 _FRESH_WITHIN: Final = 60.0  # auth_time may lie so long before we sent the browser away
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """Which words of the provider about the strength of a sign-in count here; none unless the operator says so."""
-
-    acr: Mapping[str, str]
-    amr: frozenset[str]
-
-    @classmethod
-    def read(cls, values: Values) -> Trust:
-        """Read which acr values mean which level, and which amr values mean a second factor."""
-        levels = {name: str(level) for name, level in values.table("trusted_acr").items()}
-        if not set(levels.values()) <= set(acr.SUPPORTED):
-            raise Misconfigured(f"trusted_acr: its values are {', '.join(acr.SUPPORTED)}")
-        return cls(acr=levels, amr=frozenset(values.texts("trusted_amr", ())))
-
-    def of(self, claims: Mapping[str, object]) -> tuple[str | None, tuple[str, ...]]:
-        """Return the level and the methods that count."""
-        listed = claims.get("amr")
-        methods = tuple(each for each in listed if each in self.amr) if isinstance(listed, list) else ()
-        said = claims.get("acr")
-        named = self.acr.get(said) if isinstance(said, str) else None
-        return acr.strongest([named, acr.AAL2 if methods else None]), methods
 
 
 @dataclass(kw_only=True, eq=False)
@@ -73,6 +52,7 @@ class Oidc:
     issuer: str
     trust: Trust
     expected: Expected
+    envelope: Envelope
     use_userinfo: bool
     signs_out: bool
     clock: Clock = time.time
@@ -109,6 +89,7 @@ class Oidc:
             issuer=issuer,
             trust=Trust.read(values),
             expected=expected,
+            envelope=Envelope.read(values, made),
             use_userinfo=values.flag("userinfo", default=True),
             signs_out=values.flag("sign_out_there", default=False),
         )
@@ -148,8 +129,9 @@ class Oidc:
         try:
             with self._slots.one():
                 line = Line(self.common.reach)
+                inner = self.envelope.token(token)
                 return self._believing(
-                    line, lambda keys: id_token.check_logout(token, keys, self.expected, now=self.clock())
+                    line, lambda keys: id_token.check_logout(inner, keys, self.expected, now=self.clock())
                 )
         except UpstreamError as wrong:
             raise NotSignedIn(Outcome.UNAVAILABLE, wrong.code) from None
@@ -181,12 +163,17 @@ class Oidc:
             return
         usable = [key for key in keys.keys if key.algs & self.expected.algs]
         yield Finding(step="keys", passed=bool(usable), words=f"{len(usable)} keys that we can use")
-        method = self._method(there)
+        method = method_of(self.common, there.auth_methods)
         offered = not there.auth_methods or method in there.auth_methods or method == "apple"
         words = f"{method}, which the provider offers" if offered else f"the provider does not offer {method}"
         yield Finding(step="client", passed=offered, words=words)
         if sample is not None:
             yield Finding(step="person", passed=True, words="only a sign-in shows who somebody is there")
+
+    def public_keys(self) -> list[dict[str, str]]:
+        """Return what the provider needs to believe us and to encrypt to us."""
+        mine = [] if self.common.signing_key is None else [self.common.signing_key.public_jwk()]
+        return [*mine, *{key.kid: key.public_jwk() for key in self.envelope.keys.values()}.values()]
 
     def close(self) -> None:
         """Give up nothing: no connection is kept."""
@@ -195,14 +182,16 @@ class Oidc:
         there = self._metadata.get(line)
         code = code_of(answer, kept, redirect_uri, issuer=self.issuer, says_iss=there.says_iss)
         now = self.clock()
-        tokens = redeem(self.common, line, there.token_endpoint, code, kept, method=self._method(there), now=now)
+        method = method_of(self.common, there.auth_methods)
+        tokens = redeem(self.common, line, there.token_endpoint, code, kept, method=method, now=now)
         raw, access_token = tokens.get("id_token"), tokens.get("access_token")
         if not isinstance(raw, str) or not isinstance(access_token, str):
             raise UpstreamError("token endpoint gave no ID token")
+        inner = self.envelope.token(raw)
         claims = self._believing(
             line,
             lambda keys: id_token.check(
-                raw, keys, self.expected, nonce=kept.get("nonce", ""), access_token=access_token, now=now
+                inner, keys, self.expected, nonce=kept.get("nonce", ""), access_token=access_token, now=now
             ),
         )
         self._check_fresh(claims, kept)
@@ -230,7 +219,13 @@ class Oidc:
     def _userinfo(
         self, line: Line, endpoint: str, access_token: str, claims: Mapping[str, object]
     ) -> dict[str, object]:
-        found = line.get_object(endpoint, token=access_token)
+        if self.envelope.plain_userinfo:
+            found = line.get_object(endpoint, token=access_token)
+        else:
+            body = self.envelope.userinfo(line.get(endpoint, token=access_token, accept="application/jwt"))
+            found = self._believing(
+                line, lambda keys: self.envelope.believed(body, keys, self.expected, now=self.clock())
+            )
         if found.get("sub") != claims["sub"]:  # OpenID Connect Core section 5.3.2
             raise JoseError("userinfo is about somebody else")
         return found
@@ -242,18 +237,6 @@ class Oidc:
             return
         if not isinstance(said, int | float) or said < int(since) - _FRESH_WITHIN:
             raise JoseError("auth_time is of before")
-
-    def _method(self, there: Metadata) -> str:
-        """Choose how we prove who we are: as configured, else the strongest that both sides have."""
-        common = self.common
-        if common.auth_method is not None:
-            return common.auth_method
-        if common.signing_key is not None:
-            return "private_key_jwt"
-        if common.client_secret is None:
-            return "none"
-        only_post = bool(there.auth_methods) and "client_secret_basic" not in there.auth_methods
-        return "client_secret_post" if only_post else "client_secret_basic"
 
     def _discover(self, line: Line) -> Metadata:
         document = line.get_object(self.issuer.rstrip("/") + DISCOVERY)

@@ -21,6 +21,7 @@ from authlib.integrations.requests_client import OAuth2Session
 from requests import PreparedRequest, Response
 from requests.adapters import BaseAdapter
 
+from idp.federation import lookup
 from idp.federation.connector import Misconfigured
 from idp.jose.strict import JoseError, loads
 
@@ -110,10 +111,10 @@ class Line:
         session.mount("http://", door)
         return session
 
-    def get(self, url: str, *, token: str | None = None) -> bytes:
+    def get(self, url: str, *, token: str | None = None, accept: str = "application/json") -> bytes:
         """Fetch a document."""
         bearer = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        headers = {"Accept": "application/json", "User-Agent": "Gatehouse", **bearer}
+        headers = {"Accept": accept, "User-Agent": "Gatehouse", **bearer}
         session = self.session()
         answer: Response = session.request("GET", url, withhold_token=True, headers=headers)
         if answer.status_code != _OK:
@@ -174,10 +175,11 @@ class Door(BaseAdapter):
                 raise UpstreamError("address may not be asked")
             return host
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+            addresses = lookup.HERE.addresses(host, port, seconds=self._line.left())
+        except TimeoutError:
+            raise UpstreamError("its name was not found in time") from None
+        except OSError:
             raise UpstreamError("no such host") from None
-        addresses = [str(each[4][0]) for each in found]
         # One that is refused among several is a name that leads into our network at the second look.
         if not addresses or not all(self._line.reach.open_to(each) for each in addresses):
             raise UpstreamError("address may not be asked")

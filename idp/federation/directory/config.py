@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from idp.federation.connector import Misconfigured
@@ -126,7 +126,7 @@ class Config:
     name: str
     reach: Reach
     bind_dn: str | None
-    bind_password: str | None
+    bind_password: str | None = field(repr=False)
     people: People
     groups: Groups
 

@@ -1,0 +1,79 @@
+"""Answers that come encrypted to us, signed, or both, as the operator has agreed with the provider.
+
+OpenID Connect Core sections 3.1.3.7 point 1, 5.3.2 and 10.2. What was agreed to come in an envelope is not believed
+without one: whoever stands between us could have taken it off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from idp.federation.connector import Made, Misconfigured
+from idp.federation.id_token import TYPES, Expected, check_addressee
+from idp.federation.values import Values
+from idp.jose.encrypted import DecryptionKey
+from idp.jose.keys import KeySet
+from idp.jose.strict import JoseError, loads
+from idp.jose.verify import check_times, verify
+
+SECRET: Final = "decryption_key"  # noqa: S105 - a name
+ID_TOKEN, USERINFO = "id_token", "userinfo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What comes how: `keys` opens what is encrypted, by its name."""
+
+    keys: Mapping[str, DecryptionKey]
+    signed_userinfo: bool
+
+    @classmethod
+    def read(cls, values: Values, made: Made) -> Self:
+        """Read what was agreed."""
+        encrypted = frozenset(values.texts("encrypted", ()))
+        signed = values.flag("signed_userinfo", default=False)
+        pem = made.secrets.get(SECRET)
+        if not encrypted <= {ID_TOKEN, USERINFO}:
+            raise Misconfigured(f"encrypted: choose among {ID_TOKEN}, {USERINFO}")
+        if (pem is None) == bool(encrypted):
+            raise Misconfigured("encrypted: it goes together with decryption_key, best as decryption_key_file")
+        if pem is None:
+            return cls(keys={}, signed_userinfo=signed)
+        try:
+            key = DecryptionKey.read_pem(pem.encode())
+        except JoseError:
+            raise Misconfigured("decryption_key: this is no private key of RSA (2048 bits or more) or P-256") from None
+        return cls(keys=dict.fromkeys(encrypted, key), signed_userinfo=signed)
+
+    @property
+    def plain_userinfo(self) -> bool:
+        """Say whether user info comes as JSON."""
+        return USERINFO not in self.keys and not self.signed_userinfo
+
+    def token(self, raw: str) -> str:
+        """Take an ID token or a logout token out of its envelope."""
+        key = self.keys.get(ID_TOKEN)
+        return raw if key is None else _text(key.open(raw))
+
+    def userinfo(self, body: bytes) -> bytes:
+        """Take user info out of its envelope; what is signed is still to be checked."""
+        key = self.keys.get(USERINFO)
+        return body if key is None else key.open(_text(body).strip())
+
+    def believed(self, body: bytes, keys: KeySet, expected: Expected, *, now: float) -> dict[str, object]:
+        """Return the claims of user info, signed or not (Core section 5.3.2: signed ones name their issuer and us)."""
+        if not self.signed_userinfo:
+            return loads(body)
+        claims = verify(_text(body).strip(), keys, typ=TYPES, algs=expected.algs, foreign=True).claims
+        check_addressee(claims, expected)
+        check_times(claims, now, require_exp=False)
+        return claims
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        raise JoseError("token is not ASCII") from None
