@@ -72,10 +72,16 @@ def arrive(tx: Session, ready: Ready, who: Identity, now: datetime) -> Arrived:
     reopened = reopen(tx, link, account, who, now)
     if account.disabled_at is not None:
         raise NotWelcome(Unwelcome.CLOSED)
-    came, went = renew(tx, ready, who, link, now)
+    renewed = renew(tx, ready, who, link, now)
     store.seen(tx, link.id, now, last_login_at=now)
     accounts.signed_in(tx, account.id, now)
-    return Arrived(account=account, created=created, reopened=reopened, roles_came=came, roles_went=went)
+    return Arrived(
+        account=account,
+        created=created,
+        reopened=reopened,
+        roles_came=renewed.came,
+        roles_went=renewed.went,
+    )
 
 
 def link(tx: Session, ready: Ready, who: Identity, account: Account, now: datetime) -> store.Identity:
@@ -115,32 +121,58 @@ def close(tx: Session, link: store.Identity, account: Account, now: datetime) ->
     return True
 
 
-def renew(
-    tx: Session, ready: Ready, who: Identity, link: store.Identity, now: datetime
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Take over attributes and groups; return the ids of roles that came and that went."""
-    account = accounts.find(tx, link.account_id)
-    if account is not None:
-        _take_attributes(tx, account, who, now)
-    rules = [rule for rule, _ in connectors.rules(tx, ready.id)]
-    given = mapping.match(rules, who)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was known of somebody before; a sync reads it for many at once."""
+
+    account: Account | None
+    rules: Sequence[connectors.ConnectorRule]
+    roles: frozenset[tuple[str, str]]  # (rule id, role id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """What a look at somebody has changed: ids of roles, and the groups that count for something."""
+
+    came: frozenset[str]
+    went: frozenset[str]
+    groups: Mapping[str, object]
+
+
+def renew(tx: Session, ready: Ready, who: Identity, link: store.Identity, now: datetime) -> Renewed:
+    """Take over attributes and groups."""
+    before = Before(
+        account=accounts.find(tx, link.account_id),
+        rules=[rule for rule, _ in connectors.rules(tx, ready.id)],
+        roles=store.roles(tx, link.id),
+    )
+    store.seen(tx, link.id, now)
+    return take_over(tx, who, link, before, now)
+
+
+def take_over(tx: Session, who: Identity, link: store.Identity, before: Before, now: datetime) -> Renewed:
+    """Take over attributes and groups; where nothing has changed nothing is written."""
+    if before.account is not None:
+        _take_attributes(tx, before.account, who, now)
+    given = mapping.match(before.rules, who)
     wanted = {(each.rule_id, each.role_id) for each in given}
+    groups = mapping.remembered(given, who)
     if not who.groups_complete:
         # The time for groups ran out: what is known stays, nothing is taken away for want of an answer.
-        wanted |= store.roles(tx, link.id)
-    came, went = store.set_roles(tx, link.id, wanted)
+        wanted |= before.roles
+        groups = mapping.both(groups, link.groups)
+    came, went = store.set_roles(tx, link.id, wanted, before.roles) if wanted != before.roles else (set(), set())
     if went:
         _tell_roles(tx, link.account_id, now)
-    store.seen(
-        tx,
-        link.id,
-        now,
-        username=who.username,
-        username_key=canonical_login(who.username),
-        email=who.email,
-        groups=mapping.remembered(given, who),
-    )
-    return frozenset(came), frozenset(went)
+    told: dict[str, object] = {
+        "username": who.username,
+        "username_key": canonical_login(who.username),
+        "email": who.email,
+        "groups": groups,
+    }
+    if any(getattr(link, name) != value for name, value in told.items()):
+        store.seen(tx, link.id, now, **told)
+    return Renewed(came=frozenset(came), went=frozenset(went), groups=groups)
 
 
 def drop_rule(tx: Session, *, connector_id: str, match: str, pattern: str, role_id: str, now: datetime) -> bool:
@@ -210,15 +242,15 @@ def _take_attributes(tx: Session, account: Account, who: Identity, now: datetime
 
 
 def _email(tx: Session, account: Account, email: str, *, verified: bool) -> dict[str, object]:
-    if name_problem("-", email) is not None:
-        return {}
     key = canonical_login(email) if verified else None
+    asked: dict[str, object] = {"email": email, "email_key": key, "email_verified": verified}
+    if all(getattr(account, name) == value for name, value in asked.items()) or name_problem("-", email) is not None:
+        return {}
     other = accounts.find_by_login(tx, email) if verified else None
     if other is not None and other.id != account.id:
         # Somebody else's way to sign in stays theirs.
         return {}
-    asked: dict[str, object] = {"email": email, "email_key": key, "email_verified": verified}
-    return {} if all(getattr(account, name) == value for name, value in asked.items()) else asked
+    return asked
 
 
 def _renamed(tx: Session, account: Account, username: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from re import sub
 from typing import Protocol
 
@@ -55,9 +56,35 @@ def remembered(given: Sequence[Given], who: Identity) -> dict[str, object]:
         while group is not None and group.key not in kept:
             kept[group.key] = group
             group = None if group.via is None else by_key.get(plain_dn(group.via))
-    return {"all": [{"key": each.key, "name": each.name, "via": each.via} for each in kept.values()]}
+    return _kept(kept.values())
 
 
+def _kept(groups: Iterable[Membership]) -> dict[str, object]:
+    return {"all": [{"key": each.key, "name": each.name, "via": each.via} for each in groups]}
+
+
+def both(groups: Mapping[str, object], before: Mapping[str, object]) -> dict[str, object]:
+    """Return what is remembered now and what was before, where not everything could be read now."""
+    now = memberships(groups)
+    there = {plain_dn(each.key) for each in now}
+    return _kept([*now, *(each for each in memberships(before) if plain_dn(each.key) not in there)])
+
+
+def memberships(groups: Mapping[str, object]) -> list[Membership]:
+    """Read what is remembered."""
+    found = groups.get("all", ())
+    if not isinstance(found, list | tuple):
+        return []
+    return [Membership(key=each["key"], name=each["name"], via=each["via"]) for each in found]
+
+
+def touches(rules: Iterable[Rule], groups: Iterable[Membership]) -> bool:
+    """Say whether any rule names any of these groups."""
+    named = [rule for rule in rules if rule.match != "claim"]
+    return any(_fits(rule, group) for group in groups for rule in named)
+
+
+@lru_cache(maxsize=16_384)
 def plain_dn(key: str) -> str:
     """Return one spelling of a DN: case and the space around its separators do not count."""
     return sub(r"\s*([,=+])\s*", r"\1", key).casefold().strip()

@@ -14,6 +14,7 @@ import click
 from idp.accounts import connectors, federated, mapping
 from idp.accounts.connectors import Definition
 from idp.accounts.sync import Sync
+from idp.audit.log import readable
 from idp.cli.context import Context, opened, read_secret
 from idp.cli.key import config_option, json_option, moment
 from idp.cli.progress import bar
@@ -158,27 +159,39 @@ def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) ->
 
 @cli.command(name="sync")
 @click.argument("name")
-@click.option("--dry-run", "dry", is_flag=True, help="Change nothing; say what would change.")
+@click.option("--full", is_flag=True, help="Read everybody, and not only who has changed since the last time.")
+@click.option("--dry-run", "dry", is_flag=True, help="Change nothing; say what would change, a line for each person.")
 @click.option("--force", is_flag=True, help="Believe it even when very many people are gone.")
 @config_option
 @json_option
-def sync(name: str, config: Path | None, *, dry: bool, force: bool, as_json: bool) -> None:
-    """Read a whole directory: close who is disabled or gone there, and let groups be roles again."""
+def sync(name: str, config: Path | None, *, full: bool, dry: bool, force: bool, as_json: bool) -> None:
+    """Read a directory: close who is disabled or gone there, and let groups be roles again."""
     with opened(config) as context, _in_words():
         with context.db.read() as tx:
             row = _find(tx, name)
         ready = connectors.make(row, _sealer(context))
-        worker = Sync(db=context.db, audit=context.audit, holder=f"cli:{os.getpid()}", clock=moment)
+        worker = Sync(
+            db=context.db,
+            audit=context.audit,
+            holder=f"cli:{os.getpid()}",
+            clock=moment,
+            whole_every=context.settings.directory_full_sync,
+        )
         try:
             with bar(name, quiet=as_json) as shown:
-                report = worker.run(ready, dry=dry, force=force, progress=lambda read: shown("people", read, 0))
+                report = worker.run(
+                    ready, full=full, dry=dry, force=force, progress=lambda done, total: shown("people", done, total)
+                )
         finally:
             ready.connector.close()
     if report is None:
         raise click.ClickException("another process reads this directory just now")
+    said = {"connector": name, "dry_run": dry} | report.counts()
     lists = {each: sorted(getattr(report, each)) for each in ("closed", "gone", "reopened", "roles")}
-    said = {"connector": name, "dry_run": dry, "read": report.read, "linked": report.linked, **lists}
-    show(said | {"trouble": report.trouble}, as_json=as_json, told_as=lambda: facts(name, said))
+    if not as_json:
+        for change in report.changes:
+            click.echo(readable(change.line()))
+    show(said | lists | {"trouble": report.trouble}, as_json=as_json, told_as=lambda: facts(name, said))
     if report.trouble is not None:
         raise click.ClickException(report.trouble)
 

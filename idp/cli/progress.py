@@ -26,5 +26,5 @@ def bar(what: str, *, quiet: bool) -> Iterator[copying.Progress]:
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as shown:
         task = shown.add_task(what, total=None)
         yield lambda table, done, total: shown.update(
-            task, description=f"{what}: {table}", completed=done, total=total or 1
+            task, description=f"{what}: {table}", completed=done, total=total or (None if done else 1)
         )

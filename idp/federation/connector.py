@@ -6,8 +6,10 @@ A connector knows nothing of accounts. It answers who somebody is there, or rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -16,6 +18,10 @@ Pairs: TypeAlias = Sequence[tuple[str, str]]
 
 MayTry: TypeAlias = Callable[[str], bool]
 """Asked with the external id before a password leaves for the directory; false: it does not leave (FD10)."""
+
+
+Mark: TypeAlias = Mapping[str, str]
+"""How far a directory was when it was last read, in its own terms; kept here, understood there alone."""
 
 
 class Kind(StrEnum):
@@ -67,7 +73,7 @@ class Made:
 
     name: str
     config: Mapping[str, object]
-    secrets: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,7 @@ class Handshake:
     """What `begin` leaves to `finish`, kept for this browser alone and used once (FD15, FD20)."""
 
     url: str  # where the browser is sent
-    kept: Mapping[str, str]  # state, nonce, verifier and whatever else has to match
+    kept: Mapping[str, str] = field(repr=False)  # state, nonce, verifier and whatever else has to match
 
 
 class Connector(Protocol):
@@ -162,9 +168,59 @@ class SyncedConnector(Connector, Protocol):
         """Give everybody who is there, as they are now; NotSignedIn (unavailable) when it cannot be read to its end."""
 
 
+class Cannot(Exception):
+    """What changed cannot be told apart here: everybody has to be read."""
+
+
+class Look(Protocol):
+    """One look at a directory: at one server, from the mark of the look before it on."""
+
+    follows: bool  # false: the mark is of another server, or of none; only everybody can be read
+
+    def everybody(self) -> Iterator[Identity]:
+        """Give everybody."""
+
+    def changed(self) -> Iterator[Identity]:
+        """Give whoever's own entry has changed; some may be given who have not."""
+
+    def changed_groups(self) -> Iterator[tuple[Membership, ...]]:
+        """Give each group that has changed, first, with all that it is in: its people's entries have not."""
+
+    def groups(self) -> Iterator[str]:
+        """Give the key of every group there is."""
+
+    def people_in(self, keys: Sequence[str]) -> Iterator[Identity]:
+        """Give who is in these groups, directly or by other groups, or raise Cannot."""
+
+    def these(self, external_ids: Sequence[str]) -> Iterator[Identity]:
+        """Give those of these people who are there."""
+
+    def gone(self) -> Iterable[str] | None:
+        """Give, after `changed`, the ids of whoever may be gone; None where nothing tells (`ids` shows who is not)."""
+
+    def ids(self) -> Iterator[str]:
+        """Give the id of everybody, and nothing else of them."""
+
+    def mark(self) -> Mark | None:
+        """Return from where the next look can go on; None when it cannot."""
+
+
+@runtime_checkable
+class FollowedConnector(SyncedConnector, Protocol):
+    """One that can also be asked what has changed."""
+
+    def look(self, since: Mark | None, now: datetime) -> AbstractContextManager[Look]:
+        """Begin a look; `since` is what the look before it left."""
+
+
 @runtime_checkable
 class PasswordChanger(Connector, Protocol):
     """One in which people can set another password."""
+
+    changes: bool  # false: not where it is reached now
+
+    def password_rules(self, username: str) -> tuple[str, ...]:
+        """Say the rules for somebody's password, as far as they can be read; for who has the right one alone."""
 
     def change_password(self, username: str, old: str, new: str, may_try: MayTry) -> None:
         """Set a new password with the old one, or raise NotSignedIn or PasswordRefused."""

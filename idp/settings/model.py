@@ -165,6 +165,10 @@ class Federation(BaseSettings):
         dt.timedelta(minutes=5),
         description="Every so often whoever is disabled or gone in a directory is closed here, and groups are read.",
     )
+    directory_full_sync: Duration = Field(
+        dt.timedelta(days=1),
+        description="Every so often a directory is read whole, where otherwise only what has changed is read.",
+    )
 
     connectors: dict[str, dict[str, Any]] = Field(
         {},

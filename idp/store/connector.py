@@ -69,6 +69,7 @@ class ConnectorSync(Base):
     full_at: Mapped[dt.datetime | None]  # when everybody was last looked at
     trouble: Mapped[str | None]
     counts: Mapped[JsonObject]
+    state: Mapped[JsonObject | None]  # from where the next look goes on; written with the last of what was applied
 
 
 def put(
@@ -172,15 +173,11 @@ def sync_began(tx: Session, connector_id: str, now: dt.datetime) -> None:
 
 
 def sync_ended(
-    tx: Session,
-    connector_id: str,
-    now: dt.datetime,
-    *,
-    counts: JsonObject,
-    trouble: str | None,
+    tx: Session, connector_id: str, now: dt.datetime, *, counts: JsonObject, trouble: str | None, **facts: object
 ) -> None:
-    """Write how a sync ended."""
+    """Write how a sync ended. `full`: everybody was looked at; `state`: the next look goes on from there."""
     values: dict[str, object] = {"finished_at": now, "counts": counts, "trouble": trouble}
-    if trouble is None:
+    if facts.pop("full", False):
         values["full_at"] = ConnectorSync.started_at
+    values |= facts
     tx.execute(update(ConnectorSync).where(ConnectorSync.connector_id == connector_id).values(values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, select, text, update
@@ -101,10 +102,30 @@ def of_account(tx: Session, account_id: str) -> Sequence[Identity]:
     return tx.scalars(select(Identity).where(Identity.account_id == account_id).order_by(Identity.created_at)).all()
 
 
-def page(tx: Session, connector_id: str, *, after: str = "", limit: int = 500) -> Sequence[Identity]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A link, as far as a sync has to know all of them."""
+
+    external_id: str
+    username: str
+    groups: JsonObject
+    closed: bool
+
+
+def roster(tx: Session, connector_id: str, *, after: str = "", limit: int = 1000) -> Sequence[Known]:
     """Return the links of a connector, a page at a time, by their external ids."""
-    chosen = select(Identity).where(Identity.connector_id == connector_id, Identity.external_id > after)
-    return tx.scalars(chosen.order_by(Identity.external_id).limit(limit)).all()
+    columns = select(Identity.external_id, Identity.username, Identity.groups, Identity.closed_at)
+    chosen = columns.where(Identity.connector_id == connector_id, Identity.external_id > after)
+    return [
+        Known(external_id=row[0], username=row[1], groups=row[2], closed=row[3] is not None)
+        for row in tx.execute(chosen.order_by(Identity.external_id).limit(limit))
+    ]
+
+
+def arrived(tx: Session, connector_id: str, since: dt.datetime) -> Sequence[JsonObject]:
+    """Return the groups of whoever has come by a connector since a moment."""
+    chosen = select(Identity.groups).where(Identity.connector_id == connector_id, Identity.last_login_at >= since)
+    return tx.scalars(chosen).all()
 
 
 def among(tx: Session, connector_id: str, external_ids: Sequence[str]) -> dict[str, tuple[Identity, Account]]:
@@ -140,15 +161,35 @@ def seen(tx: Session, identity_id: str, now: dt.datetime, **facts: object) -> No
     tx.execute(update(Identity).where(Identity.id == identity_id).values(seen_at=now, **facts))
 
 
+def seen_together(tx: Session, identity_ids: Sequence[str], now: dt.datetime) -> None:
+    """Write down that the connector has said something of all these."""
+    tx.execute(update(Identity).where(Identity.id.in_(identity_ids)).values(seen_at=now))
+
+
+def roles_among(tx: Session, identity_ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+    """Return which rules give which roles by these identities, in one statement."""
+    columns = select(IdentityRole.identity_id, IdentityRole.rule_id, IdentityRole.role_id)
+    found: dict[str, set[tuple[str, str]]] = {each: set() for each in identity_ids}
+    for identity_id, rule_id, role_id in tx.execute(columns.where(IdentityRole.identity_id.in_(identity_ids))):
+        found[identity_id].add((rule_id, role_id))
+    return {identity_id: frozenset(pairs) for identity_id, pairs in found.items()}
+
+
 def roles(tx: Session, identity_id: str) -> frozenset[tuple[str, str]]:
     """Return which rules give which roles by an identity: (rule id, role id)."""
     chosen = select(IdentityRole.rule_id, IdentityRole.role_id).where(IdentityRole.identity_id == identity_id)
     return frozenset((row[0], row[1]) for row in tx.execute(chosen))
 
 
-def set_roles(tx: Session, identity_id: str, wanted: Iterable[tuple[str, str]]) -> tuple[set[str], set[str]]:
+def set_roles(
+    tx: Session,
+    identity_id: str,
+    wanted: Iterable[tuple[str, str]],
+    there: frozenset[tuple[str, str]] | None = None,
+) -> tuple[set[str], set[str]]:
     """Let exactly these rules give their roles; return the ids of roles that came and that went."""
-    there, target = roles(tx, identity_id), frozenset(wanted)
+    target = frozenset(wanted)
+    there = roles(tx, identity_id) if there is None else there
     gone = [rule for rule, _ in there - target]
     if gone:
         matching = (IdentityRole.identity_id == identity_id, IdentityRole.rule_id.in_(gone))

@@ -35,7 +35,8 @@ class Directories:
     def _sync(self) -> Sync:
         parts = self._services
         holder = f"{socket.gethostname()}:{os.getpid()}"
-        return Sync(db=parts.db, audit=parts.audit, holder=holder, clock=parts.clock)
+        whole_every = parts.settings.directory_full_sync
+        return Sync(db=parts.db, audit=parts.audit, holder=holder, clock=parts.clock, whole_every=whole_every)
 
     def round(self, now: datetime) -> None:
         """Sync what is due, each by itself: one directory that is away keeps no other from being read."""

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,14 @@ class Slapd:
     """`ldap` begins with StartTLS, `ldaps` with TLS; without TLS it takes no password."""
 
     def __init__(
-        self, folder: Path, certificate: Certificate, *, people: int = 20, groups: int = 2, anonymous: bool = False
+        self,
+        folder: Path,
+        certificate: Certificate,
+        *,
+        people: int = 20,
+        groups: int = 2,
+        anonymous: bool = False,
+        aged: bool = False,
     ) -> None:
         folder.mkdir()
         (folder / "db").mkdir(mode=0o700)
@@ -80,7 +88,10 @@ class Slapd:
             anonymous="allow bind_anon_dn" if anonymous else "disallow bind_anon",
         )
         (folder / "slapd.conf").write_text(conf)
-        (folder / "seed.ldif").write_text("".join(_seed(people, groups)))
+        seed = "".join(_seed(people, groups))
+        if aged:  # as if nothing had changed for years
+            seed = seed.replace("\n\n", "\nmodifyTimestamp: 20200101000000Z\n\n")
+        (folder / "seed.ldif").write_text(seed)
         subprocess.run(
             [_program("slapadd"), "-q", "-f", folder / "slapd.conf", "-l", folder / "seed.ldif"],
             check=True,
@@ -96,8 +107,13 @@ class Slapd:
         self.program.wait_for_port(self.tls_port)
 
     def hang(self) -> None:
-        """Accept connections and say nothing."""
+        """Accept connections and say nothing; a busy machine takes a moment to stop all threads."""
         self.program.signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 5
+        tasks = Path(f"/proc/{self.program.pid}/task")
+        while time.monotonic() < deadline:
+            if all("State:\tT" in (each / "status").read_text() for each in tasks.iterdir()):
+                return
 
     def go_on(self) -> None:
         self.program.signal(signal.SIGCONT)
@@ -186,8 +202,11 @@ def _groups(people: int, groups: int) -> Iterator[str]:
         "ring-a": [person("müller"), group("ring-b")],
         "ring-b": [group("ring-a")],
     }
+    above = {"inner": "middle", "middle": "outer", "ring-a": "ring-b", "ring-b": "ring-a"}
     for name, each in members.items():
         yield f"dn: {group(name)}\nobjectClass: groupOfNames\ncn: {name}\n"
+        if name in above:
+            yield f"memberOf: {group(above[name])}\n"
         for dn in each:
             yield f"member:: {base64.b64encode(dn.encode()).decode()}\n"
         yield "\n"

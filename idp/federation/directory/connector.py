@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import Final, Self
 
 from idp.federation.connector import (
@@ -11,14 +13,16 @@ from idp.federation.connector import (
     Identity,
     Kind,
     Made,
+    Mark,
     MayTry,
     Membership,
     NotSignedIn,
     Outcome,
 )
-from idp.federation.directory import examine, memberships, verdict
+from idp.federation.directory import examine, look, memberships, verdict
 from idp.federation.directory.config import Config
 from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
+from idp.federation.directory.look import Look
 from idp.federation.directory.servers import Servers
 from idp.federation.ldap import spelling
 from idp.federation.ldap.answers import NO_SUCH_OBJECT, REFERRAL, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
@@ -27,13 +31,13 @@ from idp.federation.ldap.line import BASE, Line
 LONGEST_NAME: Final = 256
 LOCK_FOR_GOOD: Final = "000001010000Z"
 LOCKED: Final = "pwdAccountLockedTime"
-PAGE: Final = 30.0  # seconds that one page of a sync may take
 
 
 class Directory:
     """One LDAP directory. Kinds that differ fill in how somebody is found and what an answer means."""
 
     kind = Kind.LDAP
+    looking: type[Look] = Look
 
     def __init__(self, config: Config) -> None:
         self.name = config.name
@@ -60,7 +64,7 @@ class Directory:
             if self.config.people.template is not None:
                 return self._by_template(name, password, may_try, until)
             entry = self.only(name, until)
-            self._prove(entry, password, may_try, until)
+            self.prove(entry, password, may_try, until)
             return self.identity(entry, self.groups_of(entry, until))
 
     def find(self, username: str) -> Identity | None:
@@ -79,19 +83,12 @@ class Directory:
 
     def everybody(self) -> Iterator[Identity]:
         """Give everybody, a page at a time."""
-        people = self.config.people
-        if self.config.bind_dn is None:
-            # Read as nobody, a directory may look empty: that must close no account.
-            raise NotSignedIn(Outcome.UNAVAILABLE, "nobody may search: bind_dn is missing")
-        with verdict.told():
-            line = self.servers.open_search()
-        try:
-            with verdict.told():
-                for entry in line.pages(people.base, people.filter, seconds=PAGE, attributes=self.attributes()):
-                    if self.external_id(entry) is not None and self.username(entry) is not None:
-                        yield self.identity(entry, self.climb(line, entry, PAGE))
-        finally:
-            line.close()
+        with self.look(None, datetime.now(UTC)) as looking:
+            yield from looking.everybody()
+
+    def look(self, since: Mark | None, now: datetime) -> AbstractContextManager[Look]:
+        """Begin a look in the background."""
+        return look.begin(self, since, now)
 
     def examine(self, sample: str | None) -> Iterator[Finding]:
         """Walk the steps of a sign-in without a password."""
@@ -115,6 +112,10 @@ class Directory:
         value = spelling.literal(name)
         among = "".join(f"({attribute}={value})" for attribute in self.config.people.logins)
         return f"(&{self.config.people.filter}(|{among}))"
+
+    def places(self, name: str) -> Sequence[tuple[str, str]]:
+        """Return where to look for a name and by which filter; the next place only where nobody is in the last."""
+        return [(self.config.people.base, self.wanted(name))]
 
     def attributes(self) -> tuple[str, ...]:
         """Name what is read of somebody."""
@@ -148,8 +149,8 @@ class Directory:
             return [(dn, name_in(dn)) for dn in entry.texts("memberOf")]
         return memberships.above(self.config.groups, line, [entry.dn], until)[entry.dn]
 
-    def climb(self, line: Line, entry: Entry, seconds: float) -> Climbed:
-        """Return all groups of somebody."""
+    def climb(self, line: Line, entry: Entry, seconds: float, graph: Graph | None = None) -> Climbed:
+        """Return all groups of somebody; `graph` is what is known of the groups' own groups."""
         groups = self.config.groups
         if groups.how == "none":
             return Climbed(groups=(), complete=True)
@@ -164,7 +165,7 @@ class Directory:
             return Climbed(groups=(), complete=False)
         if not groups.nested:
             return Climbed(groups=tuple(Membership(key=key, name=name) for key, name in direct), complete=True)
-        return self.graph.climb(direct, parents)
+        return (graph or self.graph).climb(direct, parents)
 
     def identity(self, entry: Entry, climbed: Climbed) -> Identity:
         """Put together what is told of somebody."""
@@ -190,10 +191,14 @@ class Directory:
 
     def only(self, name: str, until: float) -> Entry:
         """Return the one entry that a name means."""
-        wanted, attributes = self.wanted(name), self.attributes()
+        places, attributes = self.places(name), self.attributes()
 
         def look(line: Line, seconds: float) -> tuple[Answer, list[Entry]]:
-            return line.search(self.config.people.base, wanted, seconds=seconds, attributes=attributes, limit=2)
+            for base, wanted in places:
+                answer, found = line.search(base, wanted, seconds=seconds, attributes=attributes, limit=2)
+                if found or answer.code != SUCCESS:
+                    break
+            return answer, found
 
         answer, found = self.servers.search(until, look)
         if answer.code not in {SUCCESS, SIZE_LIMIT, NO_SUCH_OBJECT, REFERRAL}:
@@ -202,14 +207,15 @@ class Directory:
             raise NotSignedIn(Outcome.NO_MATCH, "ambiguous" if len(found) > 1 else "unknown")
         return found[0]
 
-    # The rest.
-
-    def _prove(self, entry: Entry, password: str, may_try: MayTry, until: float) -> None:
+    def prove(self, entry: Entry, password: str, may_try: MayTry, until: float) -> None:
+        """Take a password to the directory, if it may leave; raise NotSignedIn."""
         key = self.external_id(entry)
         if key is None or not may_try(key):
             raise NotSignedIn(Outcome.HELD_BACK, "held back")
         name = self.bind_name(entry)
         self.judge(self.servers.bind(until, lambda line, seconds: line.bind(name, password, seconds=seconds)))
+
+    # The rest.
 
     def _by_template(self, name: str, password: str, may_try: MayTry, until: float) -> Identity:
         dn = (self.config.people.template or "").replace("{}", spelling.rdn(name))

@@ -100,6 +100,16 @@ class Servers:
             return line
         raise trouble or Gone("reach", "no server answers")
 
+    def second(self, line: Line) -> Line:
+        """Open another line that may search, at the same server: one reads pages while the other asks between them."""
+        beside = self.open(line.address)
+        try:
+            self.introduce(beside, self._reach.seconds)
+        except BaseException:
+            beside.close()
+            raise
+        return beside
+
     def introduce(self, line: Line, seconds: float) -> None:
         """Bind the account that searches."""
         if self._service is not None:

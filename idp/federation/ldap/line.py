@@ -17,7 +17,10 @@ from idp.federation.ldap.tls import Socket, Verified
 
 BASE: Final = ldap3.BASE
 SUBTREE: Final = ldap3.SUBTREE
+ADD: Final = ldap3.MODIFY_ADD
+DELETE: Final = ldap3.MODIFY_DELETE
 PPOLICY: Final = "1.3.6.1.4.1.42.2.27.8.5.1"
+SHOW_DELETED: Final = "1.2.840.113556.1.4.417"  # MS-ADTS section 3.1.1.3.4.1.14
 
 
 class Line:
@@ -64,30 +67,48 @@ class Line:
         attributes: Sequence[str] = (),
         scope: str = SUBTREE,
         limit: int = 0,
+        deleted: bool = False,
     ) -> tuple[Answer, list[Entry]]:
         """Return what one search finds. References to other servers are no entries and are not followed."""
+        controls = [(SHOW_DELETED, True, None)] if deleted else None
         with self._speaking(seconds):
-            self._wire.search(base, wanted, scope, attributes=list(attributes) or ["1.1"], size_limit=limit)
+            self._wire.search(
+                base, wanted, scope, attributes=list(attributes) or ["1.1"], size_limit=limit, controls=controls
+            )
         return self._answer(), entries(self._wire.response)
 
     def pages(
-        self, base: str, wanted: str, *, seconds: float, attributes: Sequence[str], size: int = 500
+        self,
+        base: str,
+        wanted: str,
+        *,
+        seconds: float,
+        attributes: Sequence[str],
+        size: int = 500,
+        deleted: bool = False,
     ) -> Iterator[Entry]:
-        """Give everything, a page at a time; `seconds` is for each page."""
+        """Give everything, a page at a time; `seconds` is for each page. `deleted`: what an AD has deleted as well."""
+        controls = [(SHOW_DELETED, True, None)] if deleted else None
         cookie: bytes | None = None
         while True:
             with self._speaking(seconds):
                 self._wire.search(
-                    base, wanted, SUBTREE, attributes=list(attributes), paged_size=size, paged_cookie=cookie
+                    base,
+                    wanted,
+                    SUBTREE,
+                    attributes=list(attributes),
+                    paged_size=size,
+                    paged_cookie=cookie,
+                    controls=controls,
                 )
             answer = self._answer()
             if answer.code != SUCCESS:
                 raise Gone("speak", f"the search was answered with {answer.code}")
-            controls = self._wire.result.get("controls") or {}
+            answered = self._wire.result.get("controls") or {}
             found = entries(self._wire.response)
             self._wire.response = None
             yield from found
-            cookie = controls.get("1.2.840.113556.1.4.319", {}).get("value", {}).get("cookie")
+            cookie = answered.get("1.2.840.113556.1.4.319", {}).get("value", {}).get("cookie")
             if not cookie:
                 return
 

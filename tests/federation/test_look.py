@@ -1,0 +1,131 @@
+"""A real OpenLDAP read in the background: what has changed since the last look, and nothing else."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import ldap3
+import pytest
+
+from idp.federation.connector import Cannot, Mark
+from tests.federation.conftest import Connect
+from tests.services.authority import Authority, Certificate
+from tests.services.slapd import ADMIN, GROUPS, Slapd, group, person
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Corp:
+    """A directory in which nothing has changed for years, and what an administrator of it does."""
+
+    def __init__(self, server: Slapd, authority: Authority) -> None:
+        self.server = server
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(authority.file))
+        there = ldap3.Server("localhost", server.tls_port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
+        self.line = ldap3.Connection(there, *ADMIN, receive_timeout=30, auto_referrals=False)
+        assert self.line.bind()
+
+    def put(self, dn: str, attribute: str, value: str) -> None:
+        assert self.line.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, [value])]}), self.line.result
+
+    def join(self, name: str, dn: str) -> None:
+        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_ADD, [dn])]}), self.line.result
+
+    def leave(self, name: str, dn: str) -> None:
+        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_DELETE, [dn])]}), self.line.result
+
+
+@pytest.fixture(scope="module")
+def corp(box: Path, certificate: Certificate, authority: Authority) -> Iterator[Corp]:
+    server = Slapd(box / "moving", certificate, aged=True)
+    made = Corp(server, authority)
+    yield made
+    made.line.unbind()
+    server.stop()
+
+
+@pytest.fixture
+def mark(corp: Corp, connect: Connect) -> Mark:
+    """What a whole look leaves, some minutes ago."""
+    with connect(servers=[corp.server.ldaps]).look(None, now() - timedelta(minutes=30)) as look:
+        assert not look.follows
+        assert len(list(look.everybody())) == 28
+        left = look.mark()
+    assert left is not None
+    return left
+
+
+def test_who_has_changed_is_given_and_nobody_else(corp: Corp, connect: Connect, mark: Mark) -> None:
+    corp.put(person("user000001"), "cn", "Another")
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        assert look.follows
+        assert {who.username: who.claims["name"] for who in look.changed()}["user000001"] == "Another"
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        assert "user000019" not in {who.username for who in look.changed()}
+
+
+def test_who_came_into_a_group_is_found_by_the_group(corp: Corp, connect: Connect, mark: Mark) -> None:
+    corp.join("inner", person("user000002"))
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        list(look.changed())
+        touched = {climbed[0].name: [each.name for each in climbed] for climbed in look.changed_groups()}
+        assert touched["inner"] == ["inner", "middle", "outer"]
+        found = {who.username: who for who in look.people_in([group("outer")])}
+    assert {"alice", "user000002"} == set(found)
+    assert {each.name for each in found["user000002"].groups} >= {"inner", "middle", "outer"}
+
+
+def test_who_left_a_group_is_read_by_the_key_alone(corp: Corp, connect: Connect, mark: Mark) -> None:
+    corp.join("inner", person("user000003"))
+    corp.leave("inner", person("user000003"))
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        key = next(who.external_id for who in look.everybody() if who.username == "user000003")
+        found = list(look.these([key, "00000000-0000-0000-0000-000000000000"]))
+        assert [who.username for who in found] == ["user000003"]
+        assert "inner" not in {each.name for each in found[0].groups}
+
+
+def test_who_is_deleted_is_among_nobody_and_a_deleted_group_among_none(
+    corp: Corp, connect: Connect, mark: Mark
+) -> None:
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        before, groups = set(look.ids()), set(look.groups())
+        assert look.gone() is None
+    assert corp.line.delete(person("user000018"))
+    assert corp.line.delete(group("ring-b"))
+    try:
+        with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+            assert len(before - set(look.ids())) == 1
+            assert groups - set(look.groups()) == {group("ring-b")}
+    finally:
+        corp.line.add(person("user000018"), ["inetOrgPerson"], {"uid": "user000018", "cn": "x", "sn": "x"})
+
+
+def test_a_mark_of_another_server_is_not_followed(corp: Corp, connect: Connect, mark: Mark) -> None:
+    with connect(servers=[corp.server.ldap]).look(mark, now()) as look:
+        assert not look.follows
+
+
+def test_where_no_entry_lists_its_groups_everybody_has_to_be_read(corp: Corp, connect: Connect, mark: Mark) -> None:
+    searching = connect(servers=[corp.server.ldaps], groups="search", group_base=GROUPS)
+    with searching.look(mark, now()) as look, pytest.raises(Cannot):
+        list(look.people_in([group("inner")]))
+
+
+def test_a_mark_never_lies_before_the_last_nor_behind_what_may_still_come(
+    corp: Corp, connect: Connect, mark: Mark
+) -> None:
+    corp.put(person("user000004"), "cn", "Another")
+    began = now()
+    with connect(servers=[corp.server.ldaps]).look(mark, began) as look:
+        list(look.changed())
+        left = look.mark()
+    assert left is not None
+    assert mark["time"] <= left["time"] < (began - timedelta(seconds=50)).strftime("%Y%m%d%H%M%SZ")
+    with connect(servers=[corp.server.ldaps]).look(left, began - timedelta(hours=1)) as look:
+        assert look.mark() == left
