@@ -75,7 +75,15 @@ def _page(here: Current, status: int = 200) -> Response:
         for each in held
     ]
     locked = None if _proven(here, now) else "Sign in again to change them: it has been a while."
-    return page("account/ways.html", status, username=here.account.username, ways=shown, locked=locked, action=WAYS)
+    return page(
+        "account/ways.html",
+        status,
+        username=here.account.username,
+        ways=shown,
+        password=here.account.password_hash is not None,
+        locked=locked,
+        action=WAYS,
+    )
 
 
 def _proven(here: Current, now: datetime) -> bool:

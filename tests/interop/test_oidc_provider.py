@@ -81,7 +81,7 @@ def ground(
 @pytest.fixture
 def tab(chromium: Browser) -> Iterator[Page]:
     """A browser nobody has used before; whose certificate the other provider shows is not its question here."""
-    context = chromium.new_context(ignore_https_errors=True)
+    context = chromium.new_context(ignore_https_errors=True, reduced_motion="reduce")
     yield context.new_page()
     context.close()
 
@@ -168,6 +168,7 @@ def test_an_account_with_that_email_is_linked_by_its_owner_alone(tab: Page, grou
     assert external_ids(ground, "grace") == ["grace"]
     tab.goto(ground.ours.url("/account/ways-in"))
     pictures(tab, shots, "5-ways-in")
+    assert "Password" in tab.inner_text("#ways-in")
     assert "grace@social.test" in tab.inner_text("#ways-in")
 
 

@@ -226,7 +226,7 @@ def _elsewhere() -> Iterator[Page]:
         {"id": "1", "label": "Google", "there": "ada@example.org", "last": False},
         {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False},
     ]
-    yield page("ways-in", "account/ways.html", username="ada", ways=ways, locked=None)
+    yield page("ways-in", "account/ways.html", username="ada", ways=ways, password=True, locked=None)
     yield page("ways-in-last", "account/ways.html", username="ada", ways=[{**ways[0], "last": True}], locked=None)
     yield page("ways-in-late", "account/ways.html", username="ada", ways=ways, locked="Sign in again to change them.")
     yield page("ways-in-none", "account/ways.html", username="ada", ways=[], locked=None)
