@@ -2,89 +2,25 @@
 
 from __future__ import annotations
 
-import ssl
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import ldap3
 import pytest
 
 from idp.federation.active_directory import ActiveDirectory
-from idp.federation.connector import Identity, Misconfigured, NotSignedIn, Outcome
+from idp.federation.connector import Identity, Mark, Misconfigured, NotSignedIn, Outcome
+from idp.federation.ldap.answers import NO_SUCH_OBJECT, Answer
 from idp.federation.registry import Made, make
-from tests.services.authority import Authority, Certificate
-from tests.services.samba import ADMIN, DOMAIN, PASSWORD, ROOT, STAFF, Samba
+from tests.services.authority import Authority
+from tests.services.samba import ADMIN, DOMAIN, EPOCH, PASSWORD, ROOT, STAFF, TICKS, Domain, Samba
 
 pytestmark = pytest.mark.xdist_group("samba")
-TICKS, EPOCH = 10_000_000, 11_644_473_600
 
 
 def always(_key: str) -> bool:
     return True
-
-
-class Domain:
-    """What an administrator of it does."""
-
-    def __init__(self, samba: Samba, authority: Authority) -> None:
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(authority.file))
-        server = ldap3.Server("localhost", samba.port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
-        self.line = ldap3.Connection(server, *ADMIN, receive_timeout=30, auto_referrals=False)
-        assert self.line.bind()
-        policy = {"lockoutThreshold": 3, "lockoutDuration": -600_000_000, "lockOutObservationWindow": -600_000_000}
-        self.line.modify(ROOT, {name: [(ldap3.MODIFY_REPLACE, [value])] for name, value in policy.items()})
-        self.line.add(STAFF, ["top", "organizationalUnit"])
-
-    def person(self, name: str, **facts: Any) -> str:
-        dn = f"CN={name},{STAFF}"
-        row = {
-            "sAMAccountName": name,
-            "userPrincipalName": f"{name}@{DOMAIN}",
-            "displayName": f"{name} Test",
-            "mail": f"{name}@example.test",
-            "unicodePwd": f'"{PASSWORD}"'.encode("utf-16-le"),
-            "userAccountControl": 512,
-            **facts,
-        }
-        assert self.line.add(dn, ["top", "person", "organizationalPerson", "user"], row), self.line.result
-        return dn
-
-    def group(self, name: str, *members: str) -> str:
-        dn = f"CN={name},{STAFF}"
-        assert self.line.add(dn, ["top", "group"], {"sAMAccountName": name, "member": list(members)}), self.line.result
-        return dn
-
-
-@pytest.fixture(scope="module")
-def samba(box: Path, certificate: Certificate) -> Iterator[Samba]:
-    server = Samba(box / "samba", certificate)
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def domain(samba: Samba, authority: Authority) -> Iterator[Domain]:
-    """A domain with somebody in every state."""
-    made = Domain(samba, authority)
-    alice = made.person("alice")
-    made.person("bob")
-    made.person("disabled", userAccountControl=514)
-    made.person("over", accountExpires=str(int((time.time() - 86_400 + EPOCH) * TICKS)))
-    made.person("mustchange", pwdLastSet=0)
-    made.person("lockme")
-    old = made.person("pwold")
-    made.person("nights", logonHours=b"\x00" * 21)
-    made.person("elsewhere", userWorkstations="OTHERPC")
-    inner = made.group("inner", alice)
-    middle = made.group("middle", inner)
-    outer = made.group("outer", middle)
-    made.line.modify(inner, {"member": [(ldap3.MODIFY_ADD, [outer])]})
-    past = int((time.time() - 86_400 * 400 + EPOCH) * TICKS)
-    samba.change(f"dn: {old}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {past}\n")
-    yield made
-    made.line.unbind()
 
 
 @pytest.fixture
@@ -210,6 +146,94 @@ def test_everybody_is_read_with_standing_and_groups(corp: ActiveDirectory) -> No
     assert found["disabled"].standing is Outcome.DISABLED
     assert {"inner", "middle", "outer"} <= names(found["alice"])
     assert "DC1$" not in found
+
+
+def followed(corp: ActiveDirectory, mark: Mark | None = None) -> Mark:
+    """Read everybody, and return from where to go on."""
+    with corp.look(mark, datetime.now(UTC)) as look:
+        list(look.everybody())
+        left = look.mark()
+    assert left is not None
+    return left
+
+
+def test_only_who_has_changed_since_is_read_and_who_was_deleted_is_told(corp: ActiveDirectory, domain: Domain) -> None:
+    gone, moved = domain.person("gone"), domain.person("moved")
+    mark = followed(corp)
+    bob = f"CN=bob,{STAFF}"
+    assert domain.line.modify(bob, {"displayName": [(ldap3.MODIFY_REPLACE, ["Robert"])]})
+    buried = corp.find("gone")
+    assert domain.line.delete(gone)
+    assert domain.line.modify(moved, {"userAccountControl": [(ldap3.MODIFY_REPLACE, [514])]})
+    with corp.look(mark, datetime.now(UTC)) as look:
+        assert look.follows
+        found = {who.username: who for who in look.changed()}
+        assert set(found) <= {"bob", "moved", "Administrator"}  # whoever signs in is changed by it
+        assert found["bob"].claims["name"] == "Robert"
+        assert found["moved"].standing is Outcome.DISABLED
+        assert buried is not None
+        assert list(look.gone() or ()) == [buried.external_id]
+        assert len({*look.ids()} & {buried.external_id, found["bob"].external_id}) == 1
+    assert domain.line.delete(moved)
+
+
+def test_who_came_into_a_group_is_found_by_the_group_and_by_the_primary_one(
+    corp: ActiveDirectory, domain: Domain
+) -> None:
+    mark = followed(corp)
+    middle = f"CN=middle,{STAFF}"
+    newcomer = domain.person("newcomer")
+    assert domain.line.modify(middle, {"member": [(ldap3.MODIFY_ADD, [newcomer])]})
+    with corp.look(mark, datetime.now(UTC)) as look:
+        touched = {climbed[0].name: [each.name for each in climbed] for climbed in look.changed_groups()}
+        assert touched == {"middle": ["middle", "outer", "inner"]}
+        assert {"newcomer", "alice"} == {who.username for who in look.people_in([middle])}
+        everybody = {who.username for who in look.people_in([f"CN=Domain Users,CN=Users,{ROOT}"])}
+        assert {"newcomer", "alice", "bob"} <= everybody
+        assert middle in set(look.groups())
+        key = corp.find("newcomer")
+        assert key is not None
+        assert [who.username for who in look.these([key.external_id])] == ["newcomer"]
+    assert domain.line.delete(newcomer)
+
+
+def test_an_account_that_ends_by_itself_is_given_though_nobody_has_changed_it(
+    corp: ActiveDirectory, domain: Domain
+) -> None:
+    began = datetime.now(UTC)
+    ends = int((began.timestamp() + 3600 + EPOCH) * TICKS)
+    leaver = domain.person("leaver", accountExpires=str(ends))
+    mark = followed(corp)
+    with corp.look(mark, began + timedelta(minutes=59)) as look:
+        assert "leaver" not in {who.username for who in look.changed()}
+    with corp.look(mark, began + timedelta(minutes=61)) as look:
+        assert "leaver" in {who.username for who in look.changed()}
+    assert domain.line.delete(leaver)
+
+
+@pytest.mark.parametrize(
+    "other", [{"service": "CN=another"}, {"invocation": "00"}, {"usn": "99999999999"}, {"usn": "x"}, {"usn": ""}]
+)
+def test_a_mark_of_another_controller_or_of_one_that_was_set_back_is_not_followed(
+    corp: ActiveDirectory, other: dict[str, str]
+) -> None:
+    with corp.look(None, datetime.now(UTC)) as look:
+        assert not look.follows
+        mark = look.mark()
+    assert mark is not None
+    with corp.look({**mark, **other}, datetime.now(UTC)) as look:
+        assert not look.follows
+
+
+def test_who_may_not_see_what_was_deleted_is_not_told_that_nothing_was(
+    corp: ActiveDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = followed(corp)
+    with corp.look(mark, datetime.now(UTC)) as look:
+        # Windows answers so to whoever is no administrator; Samba lets everybody see the container.
+        nothing = (Answer(code=NO_SUCH_OBJECT), [])
+        monkeypatch.setattr(look.line, "search", lambda *_, **__: nothing)
+        assert look.gone() is None
 
 
 def test_a_test_walks_every_step(corp: ActiveDirectory) -> None:

@@ -9,12 +9,16 @@ import contextlib
 import ctypes
 import os
 import socket
+import ssl
 import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
-from tests.services.authority import Certificate
+import ldap3
+
+from tests.services.authority import Authority, Certificate
 from tests.services.program import Program
 
 REALM = "CORP.EXAMPLE.TEST"
@@ -25,6 +29,7 @@ ADMIN = (f"Administrator@{DOMAIN}", "Adm1n-Pass-42")
 PASSWORD = "Passw0rd-1"
 CLONE_NEWNET = 0x40000000
 LDAPS = "027C"  # 636, as the kernel writes it
+TICKS, EPOCH = 10_000_000, 11_644_473_600  # of its clocks, which begin in 1601
 
 CONF = """\
 [global]
@@ -127,6 +132,57 @@ class Samba:
                 break
             time.sleep(0.05)
         raise RuntimeError(f"samba does not listen:\n{self.program.output()[-4000:]}")
+
+
+class Domain:
+    """What an administrator of it does."""
+
+    def __init__(self, samba: Samba, authority: Authority) -> None:
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(authority.file))
+        server = ldap3.Server("localhost", samba.port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
+        self.line = ldap3.Connection(server, *ADMIN, receive_timeout=30, auto_referrals=False)
+        assert self.line.bind()
+        policy = {"lockoutThreshold": 3, "lockoutDuration": -600_000_000, "lockOutObservationWindow": -600_000_000}
+        self.line.modify(ROOT, {name: [(ldap3.MODIFY_REPLACE, [value])] for name, value in policy.items()})
+        self.line.add(STAFF, ["top", "organizationalUnit"])
+        self._samba = samba
+
+    def person(self, name: str, **facts: Any) -> str:
+        dn = f"CN={name},{STAFF}"
+        row = {
+            "sAMAccountName": name,
+            "userPrincipalName": f"{name}@{DOMAIN}",
+            "displayName": f"{name} Test",
+            "mail": f"{name}@example.test",
+            "unicodePwd": f'"{PASSWORD}"'.encode("utf-16-le"),
+            "userAccountControl": 512,
+            **facts,
+        }
+        assert self.line.add(dn, ["top", "person", "organizationalPerson", "user"], row), self.line.result
+        return dn
+
+    def group(self, name: str, *members: str) -> str:
+        dn = f"CN={name},{STAFF}"
+        assert self.line.add(dn, ["top", "group"], {"sAMAccountName": name, "member": list(members)}), self.line.result
+        return dn
+
+    def settle(self) -> None:
+        """Let somebody be there in every state."""
+        alice = self.person("alice")
+        self.person("bob")
+        self.person("disabled", userAccountControl=514)
+        self.person("over", accountExpires=str(int((time.time() - 86_400 + EPOCH) * TICKS)))
+        self.person("mustchange", pwdLastSet=0)
+        self.person("lockme")
+        old = self.person("pwold")
+        self.person("nights", logonHours=b"\x00" * 21)
+        self.person("elsewhere", userWorkstations="OTHERPC")
+        inner = self.group("inner", alice)
+        middle = self.group("middle", inner)
+        outer = self.group("outer", middle)
+        self.line.modify(inner, {"member": [(ldap3.MODIFY_ADD, [outer])]})
+        past = int((time.time() - 86_400 * 400 + EPOCH) * TICKS)
+        self._samba.change(f"dn: {old}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {past}\n")
 
 
 class Forward:
