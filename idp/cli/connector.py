@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import click
 
-from idp.accounts import connectors, federated, mapping
+from idp.accounts import connectors, federated
 from idp.accounts.connectors import Definition
 from idp.accounts.sync import Sync
 from idp.audit.log import readable
-from idp.cli.context import Context, opened, read_secret
+from idp.cli import connector_trial
+from idp.cli.connector_rows import facts_of, find, in_words, refuse_declared, sealer_of
+from idp.cli.context import opened, read_secret
 from idp.cli.key import config_option, json_option, moment
 from idp.cli.progress import bar
 from idp.cli.role import find_role
-from idp.cli.shown import facts, show, stamp, table
-from idp.federation.connector import Misconfigured
-from idp.federation.oauth2 import OAuth2
-from idp.federation.oidc import Oidc
-from idp.jose.strict import JoseError, loads
+from idp.cli.shown import facts, show, table
 from idp.store import connector as store
 from idp.store import identity
-from idp.store.database import Session
-from idp.store.sealed import Sealer, load_master_key
 
 PREFIXES = {"group:": "key", "name:": "name", "claim:": "claim"}
 
@@ -35,6 +29,10 @@ PREFIXES = {"group:": "key", "name:": "name", "claim:": "claim"}
 @click.group(name="connector")
 def cli() -> None:
     """Directories and other providers that people sign in from."""
+
+
+for command in connector_trial.COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command(name="add")
@@ -57,14 +55,14 @@ def add(
     wanted = _described(name, file)
     if secret_name is not None:
         wanted[secret_name] = read_secret("Secret", from_stdin=secret_stdin)
-    with opened(config) as context, _in_words():
+    with opened(config) as context, in_words():
         definition = Definition.parse(name, wanted, beside=file.parent)
-        sealer = _sealer(context)
+        sealer = sealer_of(context)
         with context.db.write() as tx:
-            _refuse_declared(store.find(tx, name))
+            refuse_declared(store.find(tx, name))
             row = connectors.save(tx, sealer, definition, context.now, declared=False)
             context.record(tx, "connector.saved", connector=name, kind=row.kind)
-            shown = _facts(tx, row)
+            shown = facts_of(tx, row)
     show(shown, as_json=as_json, told_as=f"{name} is connected. Try it: idp connector test {name}")
 
 
@@ -74,7 +72,7 @@ def add(
 def listing(config: Path | None, *, as_json: bool) -> None:
     """List every connector in the order of the sign-in page."""
     with opened(config) as context, context.db.read() as tx:
-        rows = [_facts(tx, row) for row in store.listing(tx)]
+        rows = [facts_of(tx, row) for row in store.listing(tx)]
     columns = ("name", "kind", "state", "people", "last sync", "trouble")
     show({"connectors": rows}, as_json=as_json, told_as=lambda: table("Connectors", columns, rows))
 
@@ -86,8 +84,8 @@ def listing(config: Path | None, *, as_json: bool) -> None:
 def display(name: str, config: Path | None, *, as_json: bool) -> None:
     """Show a connector and its rules; its secrets are not shown to anybody."""
     with opened(config) as context, context.db.read() as tx:
-        row = _find(tx, name)
-        shown = _facts(tx, row) | {
+        row = find(tx, name)
+        shown = facts_of(tx, row) | {
             "domains": row.domains,
             "provisioning": row.provisioning,
             "declared": row.declared,
@@ -95,66 +93,6 @@ def display(name: str, config: Path | None, *, as_json: bool) -> None:
             "rules": [f"{rule.match} {rule.pattern} -> {role.name}" for rule, role in store.rules(tx, row.id)],
         }
     show(shown, as_json=as_json, told_as=lambda: facts(name, shown))
-
-
-@cli.command(name="test")
-@click.argument("name")
-@click.option("--user", "sample", help="Also look for this person, as typed on the sign-in page.")
-@config_option
-@json_option
-def test(name: str, sample: str | None, config: Path | None, *, as_json: bool) -> None:
-    """Walk every step of a sign-in short of the password, and say in words what was found."""
-    with opened(config) as context, _in_words():
-        with context.db.read() as tx:
-            row = _find(tx, name)
-            rules = [rule for rule, _ in store.rules(tx, row.id)]
-        ready = connectors.make(row, _sealer(context))
-        try:
-            found = [
-                {"step": each.step, "passed": each.passed, "words": each.words}
-                for each in ready.connector.examine(sample)
-            ]
-        finally:
-            ready.connector.close()
-    failed = [each for each in found if not each["passed"]]
-    columns = ("step", "passed", "words")
-    answer = {"connector": name, "passed": not failed, "rules": len(rules), "findings": found}
-    show(answer, as_json=as_json, told_as=lambda: table(f"Test of {name}", columns, found))
-    if failed:
-        raise click.exceptions.Exit(1)
-
-
-@cli.command(name="claims")
-@click.argument("name")
-@click.argument("file", type=click.File("rb"))
-@config_option
-@json_option
-def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) -> None:
-    """Try the claim mapping: who a FILE of the provider's claims (JSON) would be here, and with which roles."""
-    document = _claims_in(file)
-    with opened(config) as context, _in_words():
-        with context.db.read() as tx:
-            row = _find(tx, name)
-            rules = list(store.rules(tx, row.id))
-        ready = connectors.make(row, _sealer(context))
-    if not isinstance(ready.connector, Oidc | OAuth2):
-        raise click.ClickException("a directory has no claims; see `idp connector test --user`")
-    paths = ready.connector.common.claims
-    external_id = paths.subject_of(document)
-    if external_id is None:
-        raise click.ClickException("nobody would be signed in: the claim that is the subject is absent")
-    who = paths.identity(name, external_id, [document])
-    given = {each.rule_id for each in mapping.match([rule for rule, _ in rules], who)}
-    shown = {
-        "subject": who.external_id,
-        "username": who.username,
-        "email": who.email,
-        "email_verified": who.email_verified,
-        "groups": [each.name for each in who.groups],
-        "claims": dict(who.claims),
-        "roles": sorted(role.name for rule, role in rules if rule.id in given),
-    }
-    show(shown, as_json=as_json, told_as=lambda: facts(f"Who this would be by {name}", shown))
 
 
 @cli.command(name="sync")
@@ -166,10 +104,10 @@ def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) ->
 @json_option
 def sync(name: str, config: Path | None, *, full: bool, dry: bool, force: bool, as_json: bool) -> None:
     """Read a directory: close who is disabled or gone there, and let groups be roles again."""
-    with opened(config) as context, _in_words():
+    with opened(config) as context, in_words():
         with context.db.read() as tx:
-            row = _find(tx, name)
-        ready = connectors.make(row, _sealer(context))
+            row = find(tx, name)
+        ready = connectors.make(row, sealer_of(context))
         worker = Sync(
             db=context.db,
             audit=context.audit,
@@ -203,7 +141,7 @@ def sync(name: str, config: Path | None, *, full: bool, dry: bool, force: bool, 
 def disable(name: str, config: Path | None, *, as_json: bool) -> None:
     """Sign nobody in by it; accounts, sessions and links stay."""
     with opened(config) as context, context.db.write() as tx:
-        row = _find(tx, name)
+        row = find(tx, name)
         store.disable(tx, row.id, context.now)
         context.record(tx, "connector.disabled", connector=name)
     show({"name": name, "state": "off"}, as_json=as_json, told_as=f"Nobody signs in by {name} any more.")
@@ -216,7 +154,7 @@ def disable(name: str, config: Path | None, *, as_json: bool) -> None:
 def enable(name: str, config: Path | None, *, as_json: bool) -> None:
     """Sign people in by it again."""
     with opened(config) as context, context.db.write() as tx:
-        row = _find(tx, name)
+        row = find(tx, name)
         store.enable(tx, row.id, context.now)
         context.record(tx, "connector.enabled", connector=name)
     show({"name": name, "state": "on"}, as_json=as_json, told_as=f"People sign in by {name} again.")
@@ -231,9 +169,9 @@ def remove(name: str, config: Path | None, *, yes: bool, as_json: bool) -> None:
     """Forget a connector, its links and roles, and close the accounts that have no other way in."""
     with opened(config) as context:
         with context.db.read() as tx:
-            row = _find(tx, name)
+            row = find(tx, name)
             people = identity.count(tx, row.id)
-        _refuse_declared(row)
+        refuse_declared(row)
         if not yes:
             click.confirm(f"{people} people are linked to {name}. Remove it?", abort=True)
         with context.db.write() as tx:
@@ -259,7 +197,7 @@ def map_group(
     """Give ROLE of the API AUDIENCE to a group: group:DN, name:PATTERN with *, or claim:NAME=VALUE."""
     match, pattern = _pattern(group)
     with opened(config) as context, context.db.write() as tx:
-        row, found = _find(tx, name), find_role(tx, audience, role)
+        row, found = find(tx, name), find_role(tx, audience, role)
         rule = {"connector_id": row.id, "match": match, "pattern": pattern, "role_id": found.id}
         if away:
             if not federated.drop_rule(tx, **rule, now=context.now):
@@ -284,52 +222,8 @@ def _described(name: str, file: Path) -> dict[str, object]:
     return dict(found)
 
 
-def _claims_in(file: IO[bytes]) -> dict[str, object]:
-    try:
-        return loads(file.read())
-    except JoseError as wrong:
-        raise click.ClickException(f"the file is not one JSON object: {wrong.reason}") from None
-
-
 def _pattern(group: str) -> tuple[str, str]:
     for prefix, match in PREFIXES.items():
         if group.startswith(prefix) and len(group) > len(prefix):
             return match, group.removeprefix(prefix)
     raise click.UsageError("write group:DN, name:PATTERN or claim:NAME=VALUE")
-
-
-def _facts(tx: Session, row: store.Connector) -> dict[str, object]:
-    last = store.sync(tx, row.id)
-    return {
-        "name": row.name,
-        "kind": row.kind,
-        "label": row.label,
-        "state": "off" if row.disabled_at else "on",
-        "people": identity.count(tx, row.id),
-        "last_sync": stamp(last.finished_at) if last else None,
-        "trouble": last.trouble if last else None,
-    }
-
-
-def _find(tx: Session, name: str) -> store.Connector:
-    found = store.find(tx, name)
-    if found is None:
-        raise click.ClickException("no such connector; see `idp connector list`")
-    return found
-
-
-def _refuse_declared(row: store.Connector | None) -> None:
-    if row is not None and row.declared and row.disabled_at is None:
-        raise click.ClickException("this connector stands in the settings file; change it there")
-
-
-def _sealer(context: Context) -> Sealer:
-    return load_master_key(context.settings.master_key_file)
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except Misconfigured as trouble:
-        raise click.ClickException(str(trouble)) from None

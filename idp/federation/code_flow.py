@@ -90,6 +90,11 @@ class Common:
         )
 
 
+def public_keys(common: Common) -> list[dict[str, str]]:
+    """Return what a provider needs to believe that it is us."""
+    return [] if common.signing_key is None else [common.signing_key.public_jwk()]
+
+
 def _key(values: Values, made: Made) -> SigningKey | None:
     pem = made.secrets.get("private_key")
     alg = values.choice("private_key_alg", "ES256", ALGS)

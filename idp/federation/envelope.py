@@ -41,6 +41,8 @@ class Envelope:
             raise Misconfigured("encrypted: it goes together with decryption_key, best as decryption_key_file")
         if pem is None:
             return cls(keys={}, signed_userinfo=signed)
+        if pem.strip() == made.secrets.get("private_key", "").strip():
+            raise Misconfigured("decryption_key: take another key than private_key")  # RFC 8725: one key, one use
         try:
             key = DecryptionKey.read_pem(pem.encode())
         except JoseError:

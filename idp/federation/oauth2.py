@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from idp.federation import presets
-from idp.federation.code_flow import SECRETS, Clock, Common, Slots, code_of, leave, redeem
+from idp.federation.code_flow import SECRETS, Clock, Common, Slots, code_of, leave, public_keys, redeem
 from idp.federation.connector import (
     Finding,
     Handshake,
@@ -109,6 +109,10 @@ class OAuth2:
         yield Finding(step="reach", passed=True, words=f"{self.token_endpoint} answers, by TLS that we trust")
         if sample is not None:
             yield Finding(step="person", passed=True, words="only a sign-in shows who somebody is there")
+
+    def public_keys(self) -> list[dict[str, str]]:
+        """Return what the provider needs to believe that it is us."""
+        return public_keys(self.common)
 
     def close(self) -> None:
         """Give up nothing: no connection is kept."""

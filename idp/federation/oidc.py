@@ -172,8 +172,8 @@ class Oidc:
 
     def public_keys(self) -> list[dict[str, str]]:
         """Return what the provider needs to believe us and to encrypt to us."""
-        mine = [] if self.common.signing_key is None else [self.common.signing_key.public_jwk()]
-        return [*mine, *{key.kid: key.public_jwk() for key in self.envelope.keys.values()}.values()]
+        opens = {key.kid: key.public_jwk() for key in self.envelope.keys.values()}
+        return [*code_flow.public_keys(self.common), *opens.values()]
 
     def close(self) -> None:
         """Give up nothing: no connection is kept."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from idp.jose.keys import SigningKey
 from tests.cli.conftest import Cli
 
 ORDERS = "https://orders.example"
@@ -49,3 +50,21 @@ def test_says_what_is_wrong(cli: Cli, tmp_path: Path, text: str, words: str) -> 
 @pytest.mark.usefixtures("google")
 def test_a_secret_is_shown_to_nobody(cli: Cli) -> None:
     assert "s3cret" not in cli.told("connector", "show", "google")
+
+
+@pytest.mark.usefixtures("google")
+def test_prints_the_public_keys_that_a_provider_needs(cli: Cli, tmp_path: Path) -> None:
+    assert "no keys" in cli.refused("connector", "keys", "google")
+    for name in ("signs", "opens"):
+        (tmp_path / f"{name}.pem").write_bytes(SigningKey.generate("ES256").private_pem())
+    toml = tmp_path / "works.toml"
+    toml.write_text(
+        'kind = "oidc"\nissuer = "https://op.example"\nclient_id = "x"\nprivate_key_file = "signs.pem"\n'
+        'encrypted = ["id_token"]\ndecryption_key_file = "opens.pem"\n'
+    )
+    cli.told("connector", "add", "works", str(toml))
+
+    told = json.loads(cli.told("connector", "keys", "works"))["keys"]
+
+    assert [each["use"] for each in told] == ["sig", "enc"]
+    assert not any("d" in each for each in told)

@@ -165,6 +165,7 @@ WRONG: list[tuple[dict[str, object], dict[str, str]]] = [
     ({}, {"decryption_key": PEMS["ec"].decode()}),
     ({"encrypted": ["everything"]}, {"decryption_key": PEMS["ec"].decode()}),
     ({"encrypted": ["id_token"]}, {"decryption_key": "hello"}),
+    ({"encrypted": ["id_token"]}, {"decryption_key": PEMS["ec"].decode(), "private_key": PEMS["ec"].decode() + "\n"}),
 ]
 
 
