@@ -15,12 +15,22 @@ from typing import Protocol
 from idp.federation.connector import Identity, Membership
 
 
-class Rule(Protocol):
+class Pattern(Protocol):
+    """What a rule asks for."""
+
+    @property
+    def match(self) -> str:
+        """How: by key, by name, by claim."""
+
+    @property
+    def pattern(self) -> str:
+        """Which."""
+
+
+class Rule(Pattern, Protocol):
     """A rule as the store has it."""
 
     id: str
-    match: str
-    pattern: str
     role_id: str
 
 
@@ -59,10 +69,6 @@ def remembered(given: Sequence[Given], who: Identity) -> dict[str, object]:
     return _kept(kept.values())
 
 
-def _kept(groups: Iterable[Membership]) -> dict[str, object]:
-    return {"all": [{"key": each.key, "name": each.name, "via": each.via} for each in groups]}
-
-
 def both(groups: Mapping[str, object], before: Mapping[str, object]) -> dict[str, object]:
     """Return what is remembered now and what was before, where not everything could be read now."""
     now = memberships(groups)
@@ -78,7 +84,18 @@ def memberships(groups: Mapping[str, object]) -> list[Membership]:
     return [Membership(key=each["key"], name=each["name"], via=each["via"]) for each in found]
 
 
-def touches(rules: Iterable[Rule], groups: Iterable[Membership]) -> bool:
+def chain(rule: Pattern, groups: Sequence[Membership]) -> tuple[Membership, ...]:
+    """Return the groups from the one that a person is in to the one that a rule names, each nested in the next."""
+    by_key = {plain_dn(each.key): each for each in groups}
+    link = next((each for each in groups if _fits(rule, each)), None)
+    found: list[Membership] = []
+    while link is not None and link not in found:
+        found.append(link)
+        link = None if link.via is None else by_key.get(plain_dn(link.via))
+    return tuple(reversed(found))
+
+
+def touches(rules: Iterable[Pattern], groups: Iterable[Membership]) -> bool:
     """Say whether any rule names any of these groups."""
     named = [rule for rule in rules if rule.match != "claim"]
     return any(_fits(rule, group) for group in groups for rule in named)
@@ -90,7 +107,11 @@ def plain_dn(key: str) -> str:
     return sub(r"\s*([,=+])\s*", r"\1", key).casefold().strip()
 
 
-def _fits(rule: Rule, group: Membership) -> bool:
+def _kept(groups: Iterable[Membership]) -> dict[str, object]:
+    return {"all": [{"key": each.key, "name": each.name, "via": each.via} for each in groups]}
+
+
+def _fits(rule: Pattern, group: Membership) -> bool:
     if rule.match == "key":
         return plain_dn(rule.pattern) == plain_dn(group.key)
     # Only * is a wildcard: a bracket or a question mark in a group's name is a letter.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from idp.accounts import explaining
+from idp.cli import role_explained
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import MFA, opened
 from idp.cli.key import config_option, json_option
@@ -96,6 +98,20 @@ def service(audience: str, name: str, client_id: str, config: Path | None, *, ta
         context.record(tx, event, client_id=client_id, audience=audience, role=name)
     row = {"audience": audience, "role": name, "client_id": client_id, "given": not taken}
     show(row, as_json=as_json, told_as=f"{client_id} {'no longer has' if taken else 'has'} the role {name}.")
+
+
+@cli.command(name="explain")
+@click.argument("login", metavar="USER")
+@config_option
+@json_option
+def explain(login: str, config: Path | None, *, as_json: bool) -> None:
+    """Say why a person has their roles: group, group around it, rule, role, scopes, claim."""
+    with opened(config) as context, context.db.read() as tx:
+        person = context.account(tx, login)
+        found = explaining.explain(tx, person.id)
+    closed = person.disabled_at is not None
+    row = {"username": person.username, "closed": closed, "apis": [role_explained.facts(each) for each in found]}
+    show(row, as_json=as_json, told_as=role_explained.told(person.username, found, closed=closed))
 
 
 def find_role(tx: Session, audience: str, name: str) -> Role:
