@@ -41,8 +41,9 @@ class Envelope:
             raise Misconfigured("encrypted: it goes together with decryption_key, best as decryption_key_file")
         if pem is None:
             return cls(keys={}, signed_userinfo=signed)
+        # One key, one use (NIST SP 800-57 part 1 section 5.2).
         if pem.strip() == made.secrets.get("private_key", "").strip():
-            raise Misconfigured("decryption_key: take another key than private_key")  # RFC 8725: one key, one use
+            raise Misconfigured("decryption_key: take another key than private_key")
         try:
             key = DecryptionKey.read_pem(pem.encode())
         except JoseError:
