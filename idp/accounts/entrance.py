@@ -19,7 +19,17 @@ from idp.accounts.connectors import Connectors, Ready
 from idp.accounts.federated import Arrived, NotWelcome, Unwelcome, domain_of
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.throttle import Refusal, Try
-from idp.federation.connector import TELLING, Identity, NotSignedIn, Outcome, PasswordConnector
+from idp.federation.connector import (
+    TELLING,
+    Connector,
+    Identity,
+    MayTry,
+    NotSignedIn,
+    Outcome,
+    PasswordChanger,
+    PasswordConnector,
+    PasswordRefused,
+)
 from idp.store import counter, identity
 from idp.store.account import Account
 from idp.store.database import Session
@@ -29,6 +39,7 @@ class Told(enum.Enum):
     """What only somebody with the right password, or everybody, may be told."""
 
     CHANGE_PASSWORD = "change_password"  # noqa: S105 - a word
+    CHANGED = "changed"  # it is, and the new one did not let them in at once
     AWAY = "away"
     LINK_FIRST = "link_first"
     NOT_INVITED = "not_invited"
@@ -39,6 +50,7 @@ TOLD: Final = {
     Outcome.MUST_CHANGE: Told.CHANGE_PASSWORD,
     Outcome.UNAVAILABLE: Told.AWAY,
 }
+OVER: Final = frozenset({Outcome.PASSWORD_EXPIRED, Outcome.MUST_CHANGE})
 UNWELCOME: Final = {
     Unwelcome.LINK_FIRST: Told.LINK_FIRST,
     Unwelcome.NOT_LINKED: Told.NOT_INVITED,
@@ -58,25 +70,56 @@ class Vouched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """Somebody at the door: what they brought, whom their name means here, and the try that was counted."""
+
+    attempt: Attempt
+    account: Account | None
+    taken: Try
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPassword:
+    """The directory wants a new password and takes it here; only somebody with the right one hears of it."""
+
+    rules: tuple[str, ...]
+    why: str | None = None  # what was wrong with the one that was chosen
+
+
+class Changed(Exception):
+    """The password is changed, and what follows did not go well."""
+
+
+Act = Callable[[PasswordConnector, Attempt, MayTry], Identity]
+"""What is done with a password at the directory where it belongs."""
+
+
+def sign_in(directory: PasswordConnector, attempt: Attempt, may_try: MayTry) -> Identity:
+    """Take it there."""
+    return directory.authenticate(attempt.login, attempt.password, may_try)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entrance:
     """Sign-in by a name and a password, wherever the password is kept."""
 
     local: LocalSignIn
     connectors: Connectors
 
-    def authenticate(self, attempt: Attempt, now: datetime) -> Proof | Vouched | Refused | Told:
+    def authenticate(self, attempt: Attempt, now: datetime) -> Proof | Vouched | Refused | Told | NewPassword:
         """Check a password where it belongs."""
         self.local.check_length(attempt)
         account, taken = self.local.take(attempt, now)
         if taken.refusal in {Refusal.ADDRESS, Refusal.EVERYWHERE}:
             return Refused.TOO_MANY
-        homes = self._homes(attempt.login, account, now)
+        homes = self.homes(attempt.login, account, now)
         if not homes:
             return self.local.evaluate(attempt, account, taken)
         if taken.refusal is not None:
             # The work of a hash all the same: a wait is not to be seen by its speed.
             return self.local.evaluate(attempt, None, taken)
-        return self._ask(homes, attempt, account, taken, now)
+        return self.ask(homes, Knock(attempt=attempt, account=account, taken=taken, now=now))
 
     def accept(self, tx: Session, proof: Proof | Vouched, now: datetime) -> Account | Told | None:
         """Let a proof count: None if the account is closed, or its password changed meanwhile."""
@@ -93,7 +136,7 @@ class Entrance:
         self._record_arrival(tx, proof, arrived)
         return arrived.account
 
-    def _homes(self, login: str, account: Account | None, now: datetime) -> tuple[Ready, ...]:
+    def homes(self, login: str, account: Account | None, now: datetime) -> tuple[Ready, ...]:
         """Say which directories may be asked about a name, in their order; none: it is a local one."""
         directories = self.connectors.directories(now)
         if not directories:
@@ -109,19 +152,24 @@ class Entrance:
         # A connector with domains of its own is asked for nobody else's.
         return named or tuple(each for each in directories if not each.domains)
 
-    def _ask(
-        self, homes: tuple[Ready, ...], attempt: Attempt, account: Account | None, taken: Try, now: datetime
-    ) -> Vouched | Refused | Told:
+    def ask(self, homes: tuple[Ready, ...], knock: Knock, act: Act = sign_in) -> Vouched | Refused | Told | NewPassword:
+        """Ask directories, in their order, until one knows somebody of this name; only that one gets the password."""
+        attempt, taken = knock.attempt, knock.taken
         last = NotSignedIn(Outcome.NO_MATCH, "unknown")
+        directory: Connector | None = None
         for ready in homes:
             keys: list[str] = []
             directory = ready.connector
             if not isinstance(directory, PasswordConnector):
                 continue
             try:
-                who = directory.authenticate(
-                    attempt.login, attempt.password, self._counted(ready, directory, keys, now)
-                )
+                who = act(directory, attempt, self._counted(ready, directory, keys, knock.now))
+            except PasswordRefused as refused:
+                self._no_failure(keys, taken)
+                return NewPassword(rules=_rules(directory, attempt), why=str(refused))
+            except Changed:
+                self._no_failure(keys, taken)
+                return Told.CHANGED
             except NotSignedIn as refused:
                 last = refused
                 if refused.outcome is Outcome.NO_MATCH and not keys:
@@ -130,10 +178,12 @@ class Entrance:
                 break
             key = keys[-1] if keys else ""
             return Vouched(ready=ready, who=who, taken=taken, key=key, support_id=attempt.support_id)
-        self._record_miss(attempt, account, last)
-        if last.outcome in TELLING:
-            return TOLD[last.outcome]
-        return Refused.NO_MATCH
+        self._record_miss(attempt, knock.account, last)
+        if last.outcome not in TELLING:
+            return Refused.NO_MATCH
+        if last.outcome in OVER and isinstance(directory, PasswordChanger) and directory.changes:
+            return NewPassword(rules=_rules(directory, attempt))
+        return TOLD[last.outcome]
 
     def _counted(
         self, ready: Ready, directory: PasswordConnector, keys: list[str], now: datetime
@@ -145,18 +195,20 @@ class Entrance:
             keys.append(key)
             with self.local.db.write() as tx:
                 window = timedelta(seconds=directory.tries_window)
-                return counter.take(tx, key, now, limit=directory.tries, window=window)
+                return counter.take(tx, key, now, limit=directory.tries, window=window, from_last=True)
 
         return may_try
 
     def _give_back(self, refused: NotSignedIn, keys: list[str], taken: Try) -> None:
         """What the directory did not take for a wrong password is no failed try."""
         if refused.outcome in TELLING:
-            with self.local.db.write() as tx:
-                self.local.throttle.unevaluated(tx, taken)
-                if refused.outcome is not Outcome.UNAVAILABLE:
-                    for key in keys:
-                        counter.reset(tx, key)
+            self._no_failure([] if refused.outcome is Outcome.UNAVAILABLE else keys, taken)
+
+    def _no_failure(self, keys: list[str], taken: Try) -> None:
+        with self.local.db.write() as tx:
+            self.local.throttle.unevaluated(tx, taken)
+            for key in keys:
+                counter.reset(tx, key)
 
     def _record_miss(self, attempt: Attempt, account: Account | None, refused: NotSignedIn) -> None:
         with self.local.db.write() as tx:
@@ -203,6 +255,14 @@ def realm_of(login: str) -> str | None:
     if backslash:
         return prefix.lower() if prefix.isalnum() and prefix.isascii() and rest and "\\" not in rest else None
     return domain_of(login)
+
+
+def _rules(directory: Connector, attempt: Attempt) -> tuple[str, ...]:
+    """Say the rules for their password, if the directory does."""
+    try:
+        return directory.password_rules(attempt.login) if isinstance(directory, PasswordChanger) else ()
+    except NotSignedIn:
+        return ()
 
 
 def _key(connector_id: str, external_id: str) -> str:

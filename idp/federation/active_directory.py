@@ -2,27 +2,29 @@
 
 What differs from other directories: three ways to write a name, objectGUID as the key, a sub-code in the refusal
 instead of a policy control, closing dates in the entry, a primary group that no list shows, and a server that
-climbs nested groups by itself.
+climbs nested groups by itself. With `forest` the servers are global catalogues, and people of every domain are found.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-import struct
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Self
 
-from idp.federation.connector import Kind, Made, Misconfigured, NotSignedIn, Outcome
+from idp.federation.connector import Finding, Kind, Made, MayTry, Misconfigured, NotSignedIn, Outcome
+from idp.federation.directory import chain, domain, new_password, verdict
 from idp.federation.directory.config import SECRETS, Config
 from idp.federation.directory.connector import Directory, name_in
-from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
-from idp.federation.ldap import spelling
-from idp.federation.ldap.answers import SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
-from idp.federation.ldap.line import BASE, Line
-from idp.federation.values import Values
+from idp.federation.directory.domain import Domain, Rules
+from idp.federation.directory.groups import Climbed, Group, OutOfTime
+from idp.federation.directory.names import OWN, Names
+from idp.federation.directory.usn import UsnLook
+from idp.federation.ldap.answers import Answer, Entry, Gone
+from idp.federation.ldap.line import Line
 
 __all__ = ["SECRETS", "ActiveDirectory"]
 
@@ -33,8 +35,7 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "group_filter": "(objectClass=group)",
 }
 CLAIMS: Final = {"name": "displayName"}
-OWN: Final = frozenset({"domain", "netbios"})
-STATES: Final = ("userAccountControl", "accountExpires", "primaryGroupID", "objectSid", "memberOf")
+STATES: Final = ("sAMAccountName", "userAccountControl", "accountExpires", "primaryGroupID", "objectSid", "memberOf")
 SUBCODE: Final = re.compile(r"\bdata ([0-9a-f]{2,8})\b")
 OUTCOMES: Final = {
     "525": Outcome.NO_MATCH,
@@ -53,72 +54,52 @@ NEVER: Final = frozenset({0, 0x7FFFFFFFFFFFFFFF})
 EPOCH: Final = 11_644_473_600  # seconds from 1601, where its clocks begin
 TICKS: Final = 10_000_000
 GUID_BYTES: Final = 16
-IN_CHAIN: Final = "1.2.840.113556.1.4.1941"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
-    """What the domain is called."""
-
-    domain: str
-    netbios: str | None
-
-    @classmethod
-    def read(cls, table: Mapping[str, object]) -> Names:
-        """Read the settings that only this kind has."""
-        values = Values({name: value for name, value in table.items() if name in OWN})
-        domain = values.text("domain").lower()
-        if not domain.isascii() or "@" in domain or "\\" in domain:
-            raise Misconfigured("domain: write the DNS name of the domain, such as corp.example.org")
-        return cls(domain=domain, netbios=values.maybe("netbios"))
+LEARNED: Final = 600.0  # seconds for which it is remembered what the directory says of itself
 
 
 class ActiveDirectory(Directory):
     """One domain, by one or more of its controllers."""
 
     kind = Kind.ACTIVE_DIRECTORY
+    looking = UsnLook
 
     def __init__(self, config: Config, names: Names) -> None:
         super().__init__(config)
         if config.bind_dn is None:
             raise Misconfigured("bind_dn: name the account that searches")
         self.names = names
+        self.changes = not names.forest  # a catalogue is a copy
+        self.rules: Rules | None = None
+        self._domains: tuple[Domain, ...] = ()
+        self._learned_until = 0.0
         self._primary: dict[bytes, Group] = {}
 
     @classmethod
     def make(cls, made: Made) -> Self:
         """Make a connector of its settings."""
         names = Names.read(made.config)
-        base = "DC=" + ",DC=".join(names.domain.split("."))
         rest = {name: value for name, value in made.config.items() if name not in OWN}
         claims = rest.get("claims", {})
-        table = {"user_base": base, **DEFAULTS, **rest}
+        table = {"user_base": names.dn, **DEFAULTS, **rest}
         if isinstance(claims, Mapping):
             table["claims"] = {**CLAIMS, **claims}
-        return cls(Config.parse(made.name, table, made.secrets), names)
+        config = Config.parse(made.name, table, made.secrets)
+        return cls(_everywhere(config, rest) if names.forest else config, names)
 
-    def wanted(self, name: str) -> str:
-        r"""Return the filter for DOMAIN\user, a UPN, an e-mail or a bare account name."""
-        prefix, backslash, account = name.partition("\\")
-        local, at, domain = name.partition("@")
-        if backslash:
-            if self.names.netbios is None or prefix.casefold() != self.names.netbios.casefold() or not account:
-                raise NotSignedIn(Outcome.NO_MATCH, "another domain")
-            among = f"(sAMAccountName={spelling.literal(account)})"
-        elif at:
-            whole = spelling.literal(name)
-            among = f"(|(userPrincipalName={whole})(mail={whole}))"
-            if domain.casefold() == self.names.domain and local:
-                # Whatever is written as somebody's UPN, account@domain always means the account.
-                account_filter = f"(sAMAccountName={spelling.literal(local)})"
-                among = f"(|(userPrincipalName={whole})(mail={whole}){account_filter})"
-        else:
-            among = f"(sAMAccountName={spelling.literal(name)})"
-        return f"(&{self.config.people.filter}{among})"
+    def places(self, name: str) -> Sequence[tuple[str, str]]:
+        """Return where to look for a name and by which filter, the surest first."""
+        people = self.config.people
+        meant = self.names.meant(name, people.base, self._domains)
+        return [(base, f"(&{people.filter}{among})") for base, among in meant]
+
+    def only(self, name: str, until: float) -> Entry:
+        """Return the one entry that a name means."""
+        self._learn(until)
+        return super().only(name, until)
 
     def attributes(self) -> tuple[str, ...]:
         """Name what is read of somebody."""
-        return (*self.config.people.attributes, *STATES)
+        return tuple(dict.fromkeys((*self.config.people.attributes, *STATES)))
 
     def external_id(self, entry: Entry) -> str | None:
         """Return objectGUID as it is usually written."""
@@ -126,6 +107,27 @@ class ActiveDirectory(Directory):
         if found is None or len(found) != GUID_BYTES:
             return None
         return str(uuid.UUID(bytes_le=found))
+
+    def bind_name(self, entry: Entry) -> str:
+        """Return the name under which somebody binds; of other domains a catalogue knows DOMAIN and account."""
+        home = self.names.of(entry.dn, self._domains) if self.names.forest else None
+        account = entry.text("sAMAccountName")
+        return entry.dn if home is None or account is None else f"{home.netbios}\\{account}"
+
+    def password_rules(self, username: str) -> tuple[str, ...]:
+        """Say the rules for somebody's password."""
+        return new_password.rules(self, username)
+
+    def change_password(self, username: str, old: str, new: str, may_try: MayTry) -> None:
+        """Set a new password with the old one, or raise NotSignedIn or PasswordRefused."""
+        new_password.change(self, username, old, new, may_try)
+
+    def examine(self, sample: str | None) -> Iterator[Finding]:
+        """Walk the steps of a sign-in, and say how many failures the domain forgives."""
+        walked = list(super().examine(sample))
+        yield from walked
+        if any(each.step == "search" and each.passed for each in walked):
+            yield self._forgiving()
 
     def judge(self, answer: Answer) -> None:
         """Read the sub-code of a refusal. It goes into logs; most of it is not told."""
@@ -162,61 +164,63 @@ class ActiveDirectory(Directory):
             chained = None
         return chained or super().groups_of(entry, until)
 
+    def _forgiving(self) -> Finding:
+        if not self._learned_until:
+            with contextlib.suppress(NotSignedIn), verdict.told(), self.servers.turn() as until:
+                self._learn(until)
+        rules = self.rules
+        if rules is None:
+            words = "the rules of the domain cannot be read: keep tries below what locks an account there"
+        elif not rules.lockout:
+            words = "the domain never locks an account"
+        else:
+            words = f"the domain locks after {rules.lockout} failures; at most {self.tries} of them come from here"
+        return Finding(step="lockout", passed=rules is None or rules.lockout != 1, words=words)
+
     def _chain(self, line: Line, entry: Entry, until: float) -> Climbed | None:
-        groups = self.config.groups
         try:
             direct = self.direct(line, entry, until)
-            roots = [entry.dn, *(dn for dn, _ in direct if dn not in entry.texts("memberOf"))]
-            among = "".join(f"(member:{IN_CHAIN}:={spelling.literal(dn)})" for dn in roots)
-            wanted = f"(&{groups.filter}(|{among}))"
-            asked = [groups.name, "memberOf"]
-            answer, found = line.search(groups.base, wanted, seconds=_left(until), attributes=asked)
-            if answer.code == SIZE_LIMIT:
-                found = list(line.pages(groups.base, wanted, seconds=_left(until), attributes=asked))
-            elif answer.code != SUCCESS:
-                return None
-            for dn in roots[1:]:  # the primary group is in none of its own
-                _, own = line.search(dn, groups.filter, scope=BASE, seconds=_left(until), attributes=asked)
-                found += own
-        except (Gone, OutOfTime):
+        except OutOfTime:
             return None
-        names = {each.dn.casefold(): (each.dn, each.text(groups.name) or each.dn) for each in found}
-        names |= {dn.casefold(): (dn, name) for dn, name in direct}
-        above = {
-            each.dn: [names[dn.casefold()] for dn in each.texts("memberOf") if dn.casefold() in names] for each in found
-        }
-        return Graph(0).climb(
-            [names[dn.casefold()] for dn, _ in direct],
-            lambda keys: {key: above.get(key, ()) for key in keys},
-        )
+        return chain.climb(self.config.groups, line, entry, direct, until)
 
     def _primary_group(self, line: Line, entry: Entry, until: float) -> Group | None:
-        sid, rid = entry.raw("objectSid"), _number(entry, "primaryGroupID")
-        if sid is None or len(sid) < 8 or not rid:  # noqa: PLR2004 - the shortest SID there is
+        sid = chain.primary_sid(entry)
+        if sid is None:
             return None
-        group_sid = sid[:-4] + struct.pack("<I", rid)
-        known = self._primary.get(group_sid)
-        if known is None:
-            wanted = f"(objectSid={spelling.octets(group_sid)})"
-            base = self.config.groups.base
-            try:
-                _, found = line.search(base, wanted, seconds=_left(until), attributes=[self.config.groups.name])
-            except Gone:
-                raise OutOfTime from None
-            if not found:
-                return None
-            known = (found[0].dn, found[0].text(self.config.groups.name) or found[0].dn)
-            self._primary[group_sid] = known
+        known = self._primary.get(sid) or chain.by_sid(self.config.groups, line, sid, until)
+        if known is not None:
+            self._primary[sid] = known
         return known
+
+    def _learn(self, until: float) -> None:
+        """Ask the directory from time to time what its domains are called and when it locks (FD10)."""
+        now = time.monotonic()
+        if now < self._learned_until:
+            return
+
+        def ask(line: Line, seconds: float) -> tuple[tuple[Domain, ...], Rules | None]:
+            found = domain.domains(line, seconds=seconds)
+            return found, domain.rules(line, self.names.dn, None, seconds=seconds)
+
+        try:
+            self._domains, self.rules = self.servers.search(until, ask)
+        except Gone:
+            return  # whoever asked finds out what that means
+        self._learned_until = now + LEARNED
+        if self.rules is not None and self.rules.lockout:
+            reach = self.config.reach
+            self.tries = max(1, min(reach.tries, self.rules.lockout - 1))
+            self.tries_window = max(reach.tries_window, self.rules.window)
+
+
+def _everywhere(config: Config, said: Mapping[str, object]) -> Config:
+    """Look for people and groups in the whole catalogue, but where the settings say less."""
+    people = config.people if "user_base" in said else replace(config.people, base="")
+    groups = config.groups if "group_base" in said else replace(config.groups, base="")
+    return replace(config, people=people, groups=groups)
 
 
 def _number(entry: Entry, name: str) -> int:
     text = entry.text(name) or ""
     return int(text) if text.removeprefix("-").isdecimal() else 0
-
-
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise OutOfTime
-    return left

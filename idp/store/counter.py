@@ -22,8 +22,11 @@ class Counter(Base):
     updated_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.timedelta) -> bool:
-    """Take one of `limit` tries per window; false when none is left. The window starts with its first try."""
+def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.timedelta, from_last: bool = False) -> bool:
+    """Take one of `limit` tries per window; false when none is left.
+
+    The window starts with its first try; `from_last`: with each, so that it ends only after a quiet one.
+    """
     opened = now - window
     fresh = Counter.updated_at <= opened
     statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
@@ -31,7 +34,7 @@ def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.time
         index_elements=["key"],
         set_={
             "failures": case((fresh, 1), else_=Counter.failures + 1),
-            "updated_at": case((fresh, now), else_=Counter.updated_at),
+            "updated_at": now if from_last else case((fresh, now), else_=Counter.updated_at),
         },
         where=or_(fresh, Counter.failures < limit),
     )

@@ -238,7 +238,7 @@ def test_who_may_not_see_what_was_deleted_is_not_told_that_nothing_was(
 
 def test_a_test_walks_every_step(corp: ActiveDirectory) -> None:
     steps = list(corp.examine("CORP\\alice"))
-    assert [each.step for each in steps] == ["TLS", "bind", "search", "person", "groups"]
+    assert [each.step for each in steps] == ["TLS", "bind", "search", "person", "groups", "lockout"]
     assert all(each.passed for each in steps), steps
 
 

@@ -222,6 +222,15 @@ def _elsewhere() -> Iterator[Page]:
     )
     yield page("link", "authorize/link.html", label="Google", there="ada@example.org", username="ada", error=None)
     yield page("link-long", "authorize/link.html", label=LONG_NAME, there=LONG_MAIL, username=LONG_MAIL, error=TROUBLE)
+    rules = ["At least 7 characters", "At least three of: small letters, capitals, digits, other characters"]
+    refused = {"title": "Your new password is not set", "text": "It has fewer than 7 characters."}
+    for name, facts in {
+        "": {"username": "ada", "rules": rules, "error": None},
+        "-refused": {"username": "ada", "rules": rules, "error": refused},
+        "-long": {"username": LONG_MAIL, "rules": [LONG_NAME, LONG_WORD], "error": TROUBLE},
+        "-unread": {"username": "ada", "rules": [], "error": None},
+    }.items():
+        yield page(f"new-password{name}", "authorize/new_password.html", **facts)
     ways = [
         {"id": "1", "label": "Google", "there": "ada@example.org", "last": False},
         {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False},

@@ -1,26 +1,26 @@
-"""Step: user name and password."""
+"""Step: user name and password; and where the directory wants a new password, that one too."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from flask import Blueprint, redirect, request
 
-from idp.accounts.entrance import Entrance, Told, Vouched
-from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
+from idp.accounts.entrance import NewPassword, Told, Vouched
+from idp.accounts.local import Proof, Refused
+from idp.accounts.new_password import NewPasswords
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
-from idp.endpoints.authorize import elsewhere
+from idp.endpoints.authorize import admit, elsewhere
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import prompt
-from idp.store import device, signin
-from idp.store.digests import digest, new_secret
-from idp.web import cookies, metrics, refused
+from idp.web import metrics, refused
 from idp.web.pages import page
-from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Response
     from flask.typing import ResponseReturnValue
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 blueprint: Final = Blueprint("login", __name__)
 
-DEVICE_LIFETIME: Final = timedelta(days=365)
 WINDOW_SECONDS: Final = "60"
 
 # LG1: one text for an unknown name, a wrong password, a closed account and one that must wait.
@@ -47,6 +46,10 @@ TOLD: Final = {
         "title": "Your password must be changed first",
         "text": "Your organization asks for a new password. Change it where you usually do, then sign in here.",
     },
+    Told.CHANGED: {
+        "title": "Your password is changed",
+        "text": "The new one is not known everywhere yet. Wait a minute, then sign in with it.",
+    },
     Told.AWAY: {
         "title": "Your organization's directory does not answer",
         "text": "Nobody can sign in from there just now. Wait a minute, then try again.",
@@ -61,6 +64,12 @@ TOLD: Final = {
     },
 }
 AWAY_SECONDS: Final = "30"
+NOT_SET: Final = "Your new password is not set"
+NOT_THE_SAME: Final = "The two that you typed are not the same."
+NEW_PASSWORD: Final = "/login/new-password"  # noqa: S105 - an address
+
+Found: TypeAlias = Proof | Vouched | Refused | Told | NewPassword
+"""What came of a password."""
 
 
 @blueprint.get("/login")
@@ -78,91 +87,76 @@ def submit() -> ResponseReturnValue:
     home = elsewhere.home_of(visit, username)
     if home is not None:
         return redirect(home, 303)
+    brought = admit.attempt(visit, username, password)
+    return _answer(visit, username, lambda: admit.entrance().authenticate(brought, visit.now))
+
+
+@blueprint.get(NEW_PASSWORD)
+def lead_back() -> Response:
+    """Lead whoever comes again to sign-in: only the right password opens that page."""
+    return visits.onward(visits.at(Step.LOGIN).signin.id)
+
+
+@blueprint.post(NEW_PASSWORD)
+def change() -> ResponseReturnValue:
+    """Set a new password where the old one is kept, and sign in with it; a wrong old one is a failed sign-in."""
+    visit = visits.at(Step.LOGIN)
+    typed = [request.form.get(name, "") for name in ("username", "password", "new-password", "new-password-again")]
+    username, old, new, again = typed
+    door, brought = admit.entrance(), admit.attempt(visit, username, old)
+
+    def ask() -> Found:
+        if new == again:
+            return NewPasswords(entrance=door).change(brought, new, visit.now)
+        # The rules are for who has the right password, the second time too.
+        found = door.authenticate(brought, visit.now)
+        return replace(found, why=NOT_THE_SAME) if isinstance(found, NewPassword) else found
+
+    return _answer(visit, username, ask)
+
+
+def _answer(visit: Visit, username: str, ask: Callable[[], Found]) -> ResponseReturnValue:
+    """Let in, ask for a new password, or say why not."""
     try:
-        found = _entrance().authenticate(_attempt(visit, username, password), visit.now)
+        found = ask()
     except PasswordTooLong:
         return _page(visit, username, TOO_LONG, 400)
     except HashingBusy as busy:
-        return _later(_page(visit, username, BUSY, busy.status), str(busy.retry_after))
+        return admit.later(_page(visit, username, BUSY, busy.status), str(busy.retry_after))
     if found is Refused.TOO_MANY:
         refused.note("throttled", "too many tries", shown=False, client_id=visit.client.client_id)
-        return _later(_page(visit, username, TOO_MANY, 429), WINDOW_SECONDS)
-    answer = _signed_in(visit, found) if isinstance(found, Proof | Vouched) else found
-    accepted = not isinstance(answer, Told | Refused | None)
-    metrics.signin(
-        "directory" if isinstance(found, Vouched | Told) else "password", "accepted" if accepted else "refused"
-    )
-    if isinstance(answer, Told):
+        return admit.later(_page(visit, username, TOO_MANY, 429), WINDOW_SECONDS)
+    answer = admit.signed_in(visit, found) if isinstance(found, Proof | Vouched) else found
+    accepted = not isinstance(answer, Told | Refused | NewPassword | None)
+    where = "directory" if isinstance(found, Vouched | Told | NewPassword) else "password"
+    metrics.signin(where, "accepted" if accepted else "refused")
+    if isinstance(answer, Told | NewPassword):
         return _told(visit, username, answer)
-    return _page(visit, username, _numbered(NO_MATCH), 400) if answer is None or isinstance(answer, Refused) else answer
+    if answer is None or isinstance(answer, Refused):
+        return _page(visit, username, admit.numbered(NO_MATCH), 400)
+    return answer
 
 
-def _told(visit: Visit, username: str, told: Told) -> Response:
+def _told(visit: Visit, username: str, told: Told | NewPassword) -> Response:
     """Say what the person can do. Only the right password brings these, but for a directory that is away."""
+    if isinstance(told, NewPassword):
+        return _new_password(visit, username, told)
     if told is Told.AWAY:
-        return _later(_page(visit, username, _numbered(TOLD[told]), 503), AWAY_SECONDS)
-    return _page(visit, username, _numbered(TOLD[told]), 400)
+        return admit.later(_page(visit, username, admit.numbered(TOLD[told]), 503), AWAY_SECONDS)
+    return _page(visit, username, admit.numbered(TOLD[told]), 400)
 
 
-def _numbered(error: dict[str, str]) -> dict[str, str]:
-    """Add the number under which the record has the reason, for whoever is asked for help."""
-    return {**error, "support_id": support_id()}
-
-
-def _signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
-    """Open the session; None when the account was closed while its password was being checked."""
-    known, fresh = cookies.device_secret(request), new_secret()
-    with services().db.write() as tx:
-        account = _entrance().accept(tx, proof, visit.now)
-        if account is None or isinstance(account, Told):
-            return account
-        opened = services().sessions.sign_in(
-            tx,
-            account.id,
-            cookies.session_secret(request),
-            now=visit.now,
-            user_agent=request.user_agent.string,
-            ip=caller(),
-        )
-        if known is not None:
-            # A secret planted in this browser before is worth nothing after.
-            device.rotate(tx, digest(known), digest(fresh))
-        device.remember(tx, digest(fresh), account.id, visit.now)
-        signin.change(
-            tx,
-            visit.signin.id,
-            visit.now,
-            account_id=account.id,
-            session_id=opened.session_id,
-            authenticated_at=visit.now,
-            password_at=visit.now,
-            consented_at=None,
-        )
-        services().audit.record(
-            tx, "signin.succeeded", account_id=account.id, client_id=visit.client.client_id, ip=caller()
-        )
-    response = visits.onward(visit.signin.id)
-    cookies.set_session(response, opened.secret)
-    cookies.set_device(response, fresh, DEVICE_LIFETIME)
-    return response
-
-
-def _attempt(visit: Visit, username: str, password: str) -> Attempt:
-    known = cookies.device_secret(request)
-    return Attempt(
-        login=username,
-        password=password,
-        device_hash=None if known is None else digest(known),
-        address=caller(),
-        client_id=visit.client.client_id,
-        support_id=support_id(),
+def _new_password(visit: Visit, username: str, wanted: NewPassword) -> Response:
+    error = None if wanted.why is None else {"title": NOT_SET, "text": wanted.why}
+    return page(
+        "authorize/new_password.html",
+        200 if error is None else 400,
+        form_to=visit.request.redirect_uri,
+        action=visits.beside(NEW_PASSWORD, visit.signin.id),
+        username=username,
+        rules=wanted.rules,
+        error=error,
     )
-
-
-def _entrance() -> Entrance:
-    parts = services()
-    local = LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
-    return Entrance(local=local, connectors=parts.connectors)
 
 
 def _known(visit: Visit) -> str:
@@ -190,8 +184,3 @@ def _page(visit: Visit, username: str, error: dict[str, str] | None = None, stat
         error=error,
         others=elsewhere.buttons(visit),
     )
-
-
-def _later(response: Response, seconds: str) -> Response:
-    response.headers["Retry-After"] = seconds
-    return response

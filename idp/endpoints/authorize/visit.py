@@ -85,7 +85,12 @@ class Visit(Glance):
 
 def address(step: Step, signin_id: str) -> str:
     """Write the local address of a step. It is made of constants and an id, so it leads nowhere else (LG24)."""
-    return f"{step}?{urlencode({'signin': signin_id})}"
+    return beside(step, signin_id)
+
+
+def beside(path: str, signin_id: str) -> str:
+    """Write the local address of a page that belongs to a step."""
+    return f"{path}?{urlencode({'signin': signin_id})}"
 
 
 def onward(signin_id: str) -> Response:
