@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,13 +24,6 @@ def always(_key: str) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def reader(domain: Domain) -> str:
-    """An account that may read, as every account may, and nothing else."""
-    domain.person("reader")
-    return f"reader@{DOMAIN}"
-
-
 @pytest.fixture
 def corp(samba: Samba, reader: str, authority: Authority) -> Iterator[ActiveDirectory]:
     config = {"servers": [samba.ldaps], "ca_file": str(authority.file), "domain": DOMAIN, "bind_dn": reader}
@@ -39,21 +31,6 @@ def corp(samba: Samba, reader: str, authority: Authority) -> Iterator[ActiveDire
     assert isinstance(connector, ActiveDirectory)
     yield connector
     connector.close()
-
-
-@pytest.fixture
-def someone(domain: Domain) -> Iterator[Callable[..., str]]:
-    """Make somebody of a name of their own, for this test."""
-    made = []
-
-    def called(**facts: Any) -> str:
-        name = f"p{secrets.token_hex(4)}"
-        made.append(domain.person(name, **facts))
-        return name
-
-    yield called
-    for dn in made:
-        domain.line.delete(dn)
 
 
 def refused(corp: ActiveDirectory, name: str, password: str) -> Outcome:

@@ -37,7 +37,7 @@ CONF = """\
  realm = {realm}
  workgroup = CORP
  server role = active directory domain controller
- server services = ldap, cldap
+ server services = ldap, cldap, kdc
  interfaces = 127.0.0.1/8
  bind interfaces only = yes
  disable netbios = yes
@@ -63,6 +63,23 @@ CONF = """\
 [netlogon]
  path = {folder}/state/sysvol/{domain}/scripts
 """
+KRB5 = """\
+[libdefaults]
+ default_realm = {realm}
+ dns_lookup_kdc = false
+ dns_lookup_realm = false
+ dns_canonicalize_hostname = false
+ rdns = false
+ udp_preference_limit = 1
+ clockskew = 86400
+[realms]
+ {realm} = {{
+  kdc = 127.0.0.1:{port}
+ }}
+[domain_realm]
+ .{domain} = {realm}
+ localhost = {realm}
+"""
 
 
 class Samba:
@@ -83,6 +100,9 @@ class Samba:
         self._forward = Forward(self.program.pid, 636)
         self.port = self._forward.port
         self.ldaps = f"ldaps://localhost:{self.port}"
+        self._catalogue = Forward(self.program.pid, 3269)
+        self.catalogue = f"ldaps://localhost:{self._catalogue.port}"
+        self._tickets = Forward(self.program.pid, 88)
 
     def change(self, ldif: str) -> None:
         """Change entries in its database, past what LDAP allows."""
@@ -95,7 +115,22 @@ class Samba:
 
     def stop(self) -> None:
         self._forward.close()
+        self._catalogue.close()
+        self._tickets.close()
         self.program.stop()
+
+    def krb5_conf(self) -> Path:
+        """Where the members of the domain find its tickets."""
+        file = self.folder / "krb5.conf"
+        file.write_text(KRB5.format(realm=REALM, domain=DOMAIN, port=self._tickets.port))
+        return file
+
+    def keytab(self, service: str) -> Path:
+        """The key of a service, as the administrator hands it out."""
+        file = self.folder / "service.keytab"
+        words = ("domain", "exportkeytab", file, f"--principal={service}", "-s", self.folder / "smb.conf")
+        subprocess.run(["/usr/bin/samba-tool", *words], check=True, capture_output=True, env=_debian())
+        return file
 
     def _provision(self) -> None:
         subprocess.run(
@@ -117,8 +152,7 @@ class Samba:
             ],
             check=True,
             capture_output=True,
-            # Debian's own Python has its modules.
-            env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            env=_debian(),
         )
 
     def _wait(self) -> None:
@@ -165,6 +199,13 @@ class Domain:
         dn = f"CN={name},{STAFF}"
         assert self.line.add(dn, ["top", "group"], {"sAMAccountName": name, "member": list(members)}), self.line.result
         return dn
+
+    def lock(self, name: str) -> None:
+        """Guess until somebody is locked."""
+        for _ in range(3):
+            guess = ldap3.Connection(self.line.server, f"{name}@{DOMAIN}", "a guess", receive_timeout=30)
+            guess.bind()
+            guess.unbind()
 
     def settle(self) -> None:
         """Let somebody be there in every state."""
@@ -224,6 +265,11 @@ class Forward:
                 back.start()
                 _pump(near, far)
                 back.join(10)
+
+
+def _debian() -> dict[str, str]:
+    """Debian's own Python has the modules of samba-tool."""
+    return {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
