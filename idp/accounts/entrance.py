@@ -172,6 +172,7 @@ class Entrance:
                 return Told.CHANGED
             except NotSignedIn as refused:
                 last = refused
+                self._believe(ready, refused, knock.now)
                 if refused.outcome is Outcome.NO_MATCH and not keys:
                     continue  # nobody of this name there: the password went nowhere, the next may be asked
                 self._give_back(refused, keys, taken)
@@ -209,6 +210,17 @@ class Entrance:
             self.local.throttle.unevaluated(tx, taken)
             for key in keys:
                 counter.reset(tx, key)
+
+    def _believe(self, ready: Ready, refused: NotSignedIn, now: datetime) -> None:
+        """Close whoever is closed over there, at once: what they have here need not last until the next sync (FD7)."""
+        if refused.closed is None:
+            return
+        external_id, why = refused.closed
+        with self.local.db.write() as tx:
+            found = identity.with_account(tx, ready.id, external_id)
+            if found is not None and federated.close(tx, *found, now):
+                actor = f"connector:{ready.name}"
+                self.local.audit.record(tx, "account.disabled", account_id=found[1].id, actor=actor, reason=why.value)
 
     def _record_miss(self, attempt: Attempt, account: Account | None, refused: NotSignedIn) -> None:
         with self.local.db.write() as tx:

@@ -61,6 +61,8 @@ class NotSignedIn(Exception):
         super().__init__(code or outcome.value)
         self.outcome = outcome
         self.code = code
+        # Whose entry says, whatever was typed, that they may sign in there no more; and why.
+        self.closed: tuple[str, Outcome] | None = None
 
 
 class Misconfigured(ValueError):
@@ -145,6 +147,17 @@ class PasswordConnector(Connector, Protocol):
 
     def find(self, username: str) -> Identity | None:
         """Return who a name means, without a password; None when nobody, or more than one."""
+
+
+@runtime_checkable
+class TicketConnector(Connector, Protocol):
+    """One whose people may come with a ticket of their domain: Active Directory with Kerberos."""
+
+    def asks(self, address: str) -> bool:
+        """Say whether a browser at this address is to be asked for a ticket."""
+
+    def by_ticket(self, token: bytes) -> tuple[Identity, bytes]:
+        """Return who a ticket proves and our proof to the browser, or raise NotSignedIn."""
 
 
 @runtime_checkable

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import ldap3
 import pytest
 
 from idp.federation.connector import Cannot, Mark
 from tests.federation.conftest import Connect
 from tests.services.authority import Authority, Certificate
-from tests.services.slapd import ADMIN, GROUPS, Slapd, group, person
+from tests.services.slapd import GROUPS, Administrator, Slapd, group, person
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Corp:
-    """A directory in which nothing has changed for years, and what an administrator of it does."""
+class Corp(Administrator):
+    """A directory in which nothing has changed for years."""
 
     def __init__(self, server: Slapd, authority: Authority) -> None:
+        super().__init__(server, authority)
         self.server = server
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(authority.file))
-        there = ldap3.Server("localhost", server.tls_port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
-        self.line = ldap3.Connection(there, *ADMIN, receive_timeout=30, auto_referrals=False)
-        assert self.line.bind()
-
-    def put(self, dn: str, attribute: str, value: str) -> None:
-        assert self.line.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, [value])]}), self.line.result
-
-    def join(self, name: str, dn: str) -> None:
-        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_ADD, [dn])]}), self.line.result
-
-    def leave(self, name: str, dn: str) -> None:
-        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_DELETE, [dn])]}), self.line.result
 
 
 @pytest.fixture(scope="module")

@@ -136,9 +136,9 @@ def _passes(gateway: Gateway, token: str, caller: requests.Session) -> bool:
 
 
 @contextmanager
-def running(folder: Path, database_url: str) -> Iterator[Line]:
+def running(folder: Path, database_url: str, **chosen: object) -> Iterator[Line]:
     """Two workers on PostgreSQL, one gateway with a secret and one with a key."""
-    with Provider(folder / "provider", database_url=database_url, workers=2) as provider:
+    with Provider(folder / "provider", database_url=database_url, workers=2, **chosen) as provider:
         held = provider.services
         now = provider.clock()
         with provider.db.write() as tx:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.services.authority import Certificate
+import ldap3
+
+from tests.services.authority import Authority, Certificate
 from tests.services.program import Program, free_port
 
 BASE = "dc=example,dc=test"
@@ -124,6 +127,33 @@ class Slapd:
 
     def stop(self) -> None:
         self.program.stop()
+
+
+class Administrator:
+    """Who changes a directory while it runs."""
+
+    def __init__(self, server: Slapd, authority: Authority) -> None:
+        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(authority.file))
+        there = ldap3.Server("localhost", server.tls_port, use_ssl=True, tls=tls, get_info=ldap3.NONE)
+        self.line = ldap3.Connection(there, *ADMIN, receive_timeout=30, auto_referrals=False)
+        assert self.line.bind()
+
+    def put(self, dn: str, attribute: str, value: str) -> None:
+        assert self.line.modify(dn, {attribute: [(ldap3.MODIFY_REPLACE, [value])]}), self.line.result
+
+    def disable(self, name: str) -> None:
+        """Lock somebody for good (draft-behera-ldap-password-policy section 5.3.3)."""
+        self.put(person(name), "pwdAccountLockedTime", "000001010000Z")
+
+    def enable(self, name: str) -> None:
+        change = {"pwdAccountLockedTime": [(ldap3.MODIFY_DELETE, [])]}
+        assert self.line.modify(person(name), change), self.line.result
+
+    def join(self, name: str, dn: str) -> None:
+        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_ADD, [dn])]}), self.line.result
+
+    def leave(self, name: str, dn: str) -> None:
+        assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_DELETE, [dn])]}), self.line.result
 
 
 def person(name: str) -> str:

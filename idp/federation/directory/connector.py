@@ -213,7 +213,12 @@ class Directory:
         if key is None or not may_try(key):
             raise NotSignedIn(Outcome.HELD_BACK, "held back")
         name = self.bind_name(entry)
-        self.judge(self.servers.bind(until, lambda line, seconds: line.bind(name, password, seconds=seconds)))
+        try:
+            self.judge(self.servers.bind(until, lambda line, seconds: line.bind(name, password, seconds=seconds)))
+        except NotSignedIn as refused:
+            standing = self.standing(entry)
+            refused.closed = None if standing is None else (key, standing)
+            raise
 
     # The rest.
 

@@ -23,11 +23,11 @@ class Visitor:
         self._typed = {"username": person.username, "password": password or person.password}
         self.cookies: dict[str, str] = {}
 
-    def code(self, app: App) -> str:
+    def code(self, app: App, **more: str) -> str:
         """Walk the whole way and return the code."""
         asked = {"client_id": app.client_id, "redirect_uri": app.redirect_uri, "response_type": "code"}
         asked |= {"scope": "openid offline_access", "state": STATE, "nonce": NONCE}
-        asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+        asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"} | more
         at = self._provider.url("/authorize")
         response = self._ask("GET", at, params=asked)
         for _ in range(STEPS):
@@ -37,16 +37,17 @@ class Visitor:
             if response.is_redirect:
                 response = self._ask("GET", at)
                 continue
+            assert response.ok, response.text
             form = Page(response.text).forms[0]
             fields = {**form.fields, **form.buttons, **{k: v for k, v in self._typed.items() if k in form.fields}}
             fields.pop("consent-deny", None)
             response = self._ask("POST", urljoin(at, form.action), data=fields)
         raise AssertionError("the sign-in does not end")
 
-    def redeem(self, app: App, code: str) -> requests.Response:
+    def redeem(self, app: App, code: str, **more: str) -> requests.Response:
         """Ask for the tokens of a code."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": app.redirect_uri}
-        form |= {"code_verifier": VERIFIER}
+        form |= {"code_verifier": VERIFIER} | more
         return self._http.post(self._provider.url("/token"), data=form, headers=app.basic, timeout=20)
 
     def _ask(self, method: str, url: str, **more: dict[str, str]) -> requests.Response:

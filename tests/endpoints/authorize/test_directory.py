@@ -234,6 +234,25 @@ def test_no_password_is_in_any_record(browser: Any, web_app: Any, services: Any,
 
 
 @pytest.mark.attack("FD7")
+def test_who_is_closed_over_there_is_closed_here_at_the_next_try_whatever_was_typed(
+    browser: Any, web_app: Any, services: Any, clock: Any, join: Any
+) -> None:
+    row = join()
+    who = services.connectors.find("example", clock()).connector.find("locked")
+    with services.db.write() as tx:
+        made = account.create(tx, username="locked", now=clock())
+        facts = {"account_id": made.id, "username": "locked", "username_key": "locked", "email": None}
+        identity.create(tx, connector_id=row, external_id=who.external_id, now=clock(), **facts)
+    for _ in range(2):
+        assert miss(browser.another(), web_app, "locked", "a guess")[0] == 400
+    with services.db.read() as tx:
+        found = account.find(tx, made.id)
+        assert found.disabled_at is not None
+        said = [each for each in audit.recent(tx, 50) if each.event == "account.disabled"]
+    assert [(each.actor, each.detail["reason"]) for each in said] == [("connector:example", "locked")]
+
+
+@pytest.mark.attack("FD7")
 def test_who_is_gone_from_the_directory_loses_refresh_at_the_next_round(
     browser: Any, web_app: Any, services: Any, clock: Any, join: Any
 ) -> None:
