@@ -77,8 +77,11 @@ class UsnLook(Look):
     def gone(self) -> Iterable[str] | None:
         """Give who was deleted, and who changed so that they are no person of ours any more.
 
-        Whoever may not see what was deleted cannot be told (None): an empty answer would look the same.
+        Whoever may not see what was deleted cannot be told (None): an empty answer would look the same. Nor can be
+        whoever reads a catalogue of many domains: each domain buries its own.
         """
+        if not self.people.base:
+            return None
         grave = f"CN=Deleted Objects,{self._root}"
         _, seen = self.line.search(grave, "(objectClass=*)", scope=BASE, seconds=PAGE, deleted=True)
         return self._gone() if seen else None
