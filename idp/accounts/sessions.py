@@ -18,7 +18,7 @@ from idp.store.session import BrowserSession
 
 TOUCH_EVERY = timedelta(minutes=1)  # a write a minute, not one a page
 USER_AGENT_LENGTH = 200
-METHODS = ("pwd", "fed", "otp", "mfa")  # RFC 8176 section 2; "fed" is not in its list: another provider said so
+METHODS = ("pwd", "fed", "wia", "otp", "mfa")  # RFC 8176 section 2; "fed" is not in its list: another provider said so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,14 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Self
 
-from idp.federation.connector import Finding, Kind, Made, MayTry, Misconfigured, NotSignedIn, Outcome
-from idp.federation.directory import chain, domain, new_password, verdict
+from idp.federation.connector import Finding, Identity, Kind, Made, MayTry, Misconfigured, NotSignedIn, Outcome
+from idp.federation.directory import chain, domain, in_domain, new_password, verdict
 from idp.federation.directory.config import SECRETS, Config
 from idp.federation.directory.connector import Directory, name_in
 from idp.federation.directory.domain import Domain, Rules
 from idp.federation.directory.groups import Climbed, Group, OutOfTime
 from idp.federation.directory.names import OWN, Names
 from idp.federation.directory.usn import UsnLook
+from idp.federation.kerberos import Kerberos
 from idp.federation.ldap.answers import Answer, Entry, Gone
 from idp.federation.ldap.line import Line
 
@@ -63,11 +64,12 @@ class ActiveDirectory(Directory):
     kind = Kind.ACTIVE_DIRECTORY
     looking = UsnLook
 
-    def __init__(self, config: Config, names: Names) -> None:
+    def __init__(self, config: Config, names: Names, kerberos: Kerberos | None = None) -> None:
         super().__init__(config)
         if config.bind_dn is None:
             raise Misconfigured("bind_dn: name the account that searches")
         self.names = names
+        self.kerberos = kerberos
         self.changes = not names.forest  # a catalogue is a copy
         self.rules: Rules | None = None
         self._domains: tuple[Domain, ...] = ()
@@ -84,7 +86,9 @@ class ActiveDirectory(Directory):
         if isinstance(claims, Mapping):
             table["claims"] = {**CLAIMS, **claims}
         config = Config.parse(made.name, table, made.secrets)
-        return cls(_everywhere(config, rest) if names.forest else config, names)
+        asked = made.config.get("kerberos")
+        kerberos = None if asked is None else Kerberos.read(asked, names.domain)
+        return cls(_everywhere(config, rest) if names.forest else config, names, kerberos)
 
     def places(self, name: str) -> Sequence[tuple[str, str]]:
         """Return where to look for a name and by which filter, the surest first."""
@@ -114,6 +118,22 @@ class ActiveDirectory(Directory):
         account = entry.text("sAMAccountName")
         return entry.dn if home is None or account is None else f"{home.netbios}\\{account}"
 
+    def asks(self, address: str) -> bool:
+        """Say whether a browser at this address is in the domain, and may come with a ticket."""
+        return self.kerberos is not None and self.kerberos.covers(address)
+
+    def by_ticket(self, token: bytes) -> tuple[Identity, bytes]:
+        """Return who a ticket proves, as they stand now, and our proof to the browser; or raise NotSignedIn."""
+        if self.kerberos is None:
+            raise NotSignedIn(Outcome.NO_MATCH, "kerberos: not here")
+        ticket = self.kerberos.accept(token)
+        with verdict.told(), self.servers.turn() as until:
+            entry = in_domain.entry(self, self.names.dn, ticket.rid, until)
+            who = replace(self.identity(entry, self.groups_of(entry, until)), amr=("wia",))
+        if who.standing is not None:
+            raise NotSignedIn(who.standing, f"kerberos: {who.standing}")
+        return who, ticket.answer
+
     def password_rules(self, username: str) -> tuple[str, ...]:
         """Say the rules for somebody's password."""
         return new_password.rules(self, username)
@@ -128,6 +148,10 @@ class ActiveDirectory(Directory):
         yield from walked
         if any(each.step == "search" and each.passed for each in walked):
             yield self._forgiving()
+        if self.kerberos is not None:
+            trouble = self.kerberos.trouble()
+            words = trouble or f"the keytab has a key of {self.kerberos.service}"
+            yield Finding(step="kerberos", passed=trouble is None, words=words)
 
     def judge(self, answer: Answer) -> None:
         """Read the sub-code of a refusal. It goes into logs; most of it is not told."""

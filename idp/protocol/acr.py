@@ -10,7 +10,7 @@ AAL3 = "aal3"
 LEVELS = (AAL1, AAL2, AAL3)
 # What a sign-in can reach here; aal3 needs phishing-resistant hardware.
 SUPPORTED = (AAL1, AAL2)
-FIRST_FACTORS = frozenset({"pwd", "fed"})  # a password, or the word of another provider
+FIRST_FACTORS = frozenset({"pwd", "fed", "wia"})  # a password, the word of another provider, a ticket of a domain
 SECOND_FACTORS = frozenset({"otp", "rc"})
 
 

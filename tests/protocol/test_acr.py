@@ -28,6 +28,8 @@ def test_an_unknown_strength_meets_nothing() -> None:
         (["pwd", "otp", "mfa"], "aal2"),
         (["fed"], "aal1"),
         (["fed", "otp", "mfa"], "aal2"),
+        (["wia"], "aal1"),
+        (["wia", "otp", "mfa"], "aal2"),
         (["otp"], "aal1"),
         ([], "aal1"),
     ],

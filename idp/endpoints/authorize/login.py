@@ -11,7 +11,7 @@ from idp.accounts.entrance import NewPassword, Told, Vouched
 from idp.accounts.local import Proof, Refused
 from idp.accounts.new_password import NewPasswords
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
-from idp.endpoints.authorize import admit, elsewhere
+from idp.endpoints.authorize import admit, elsewhere, negotiate
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import prompt
@@ -74,9 +74,10 @@ Found: TypeAlias = Proof | Vouched | Refused | Told | NewPassword
 
 @blueprint.get("/login")
 def show() -> Response:
-    """Ask for user name and password."""
+    """Ask a browser of a domain for its ticket, and everybody for user name and password."""
     visit = visits.at(Step.LOGIN)
-    return _page(visit, visit.request.login_hint or _known(visit))
+    username = visit.request.login_hint or _known(visit)
+    return negotiate.answer(visit, lambda error, status: _page(visit, username, error, status))
 
 
 @blueprint.post("/login")

@@ -11,7 +11,7 @@ from idp.federation.directory.domain import Domain
 from idp.federation.ldap import spelling
 from idp.federation.values import Values
 
-OWN: Final = frozenset({"domain", "netbios", "forest"})
+OWN: Final = frozenset({"domain", "netbios", "forest", "kerberos"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
