@@ -17,7 +17,19 @@ from idp.clients.authentication import ClientAuthentication
 from idp.clients.certificate import Authorities
 from idp.clients.client import AUTH_METHODS, NONE, TLS, TLS_METHODS
 from idp.clients.directory import ClientDirectory
-from idp.endpoints import authorize, discovery, events, federation, health, introspect, jwks, logout, revoke, userinfo
+from idp.endpoints import (
+    authorize,
+    discovery,
+    events,
+    federation,
+    health,
+    introspect,
+    jwks,
+    logout,
+    revoke,
+    userinfo,
+    ways_in,
+)
 from idp.endpoints.token import registry
 from idp.endpoints.token import views as token
 from idp.jose import dpop
@@ -94,6 +106,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         jwks.blueprint,
         logout.blueprint,
         federation.blueprint,
+        ways_in.blueprint,
         health.blueprint,
         discovery.blueprint(facts),
     ):

@@ -92,6 +92,8 @@ def link(tx: Session, ready: Ready, who: Identity, account: Account, now: dateti
         if there.account_id != account.id:
             raise Taken("this sign-in is linked to another account")
         return there
+    if not _of_a_domain_that_may_come(ready, who):
+        raise NotWelcome(Unwelcome.DOMAIN)
     made = _linked(tx, ready, who, account, now)
     renew(tx, ready, who, made, now)
     return made
@@ -196,14 +198,19 @@ def _tell_roles(tx: Session, account_id: str, now: datetime) -> None:
 def _first_time(tx: Session, ready: Ready, who: Identity, now: datetime) -> tuple[store.Identity, Account]:
     if ready.provisioning == "linked":
         raise NotWelcome(Unwelcome.NOT_LINKED)
-    if ready.provisioning == "domains" and not (
-        who.email_verified and domain_of(who.email or "") in ready.allowed_domains
-    ):
+    if not _of_a_domain_that_may_come(ready, who):
         raise NotWelcome(Unwelcome.DOMAIN)
     if who.email is not None and who.email_verified and accounts.find_by_login(tx, who.email) is not None:
         raise NotWelcome(Unwelcome.LINK_FIRST)
     account = accounts.create(tx, username=_free_name(tx, ready, who), now=now)
     return _linked(tx, ready, who, account, now), account
+
+
+def _of_a_domain_that_may_come(ready: Ready, who: Identity) -> bool:
+    """Say whether a connector is open to somebody's e-mail (FD14)."""
+    if ready.provisioning != "domains":
+        return True
+    return who.email_verified and domain_of(who.email or "") in ready.allowed_domains
 
 
 def _linked(tx: Session, ready: Ready, who: Identity, account: Account, now: datetime) -> store.Identity:

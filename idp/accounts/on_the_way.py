@@ -23,7 +23,8 @@ class Returned:
     """Somebody's browser is back, with what it left with."""
 
     handshake_id: str
-    signin_id: str
+    signin_id: str | None
+    session_id: str | None
     kept: Mapping[str, str] = field(repr=False)
 
 
@@ -37,9 +38,17 @@ class Waiting:
 
 
 def leave(
-    tx: Session, sealer: Sealer, ready: Ready, shake: Handshake, *, flow: str, signin_id: str, now: datetime
+    tx: Session,
+    sealer: Sealer,
+    ready: Ready,
+    shake: Handshake,
+    *,
+    flow: str,
+    signin_id: str | None = None,
+    session_id: str | None = None,
+    now: datetime,
 ) -> None:
-    """Keep what has to match on the way back."""
+    """Keep what has to match on the way back: into a sign-in, or to the account of a session."""
     row_id = new_id()
     store.begin(
         tx,
@@ -48,6 +57,7 @@ def leave(
         flow_hash=digest(flow),
         connector_id=ready.id,
         signin_id=signin_id,
+        session_id=session_id,
         kept_sealed=sealer.seal(TABLE, "kept_sealed", row_id, json.dumps(dict(shake.kept)).encode()),
         now=now,
     )
@@ -59,7 +69,7 @@ def come_back(tx: Session, sealer: Sealer, ready: Ready, *, state: str, flow: st
     if row is None or row.kept_sealed is None:
         return None
     kept = json.loads(sealer.open(TABLE, "kept_sealed", row.id, row.kept_sealed))
-    return Returned(handshake_id=row.id, signin_id=row.signin_id, kept=kept)
+    return Returned(handshake_id=row.id, signin_id=row.signin_id, session_id=row.session_id, kept=kept)
 
 
 def wait(tx: Session, sealer: Sealer, handshake_id: str, who: Identity) -> None:
@@ -68,9 +78,11 @@ def wait(tx: Session, sealer: Sealer, handshake_id: str, who: Identity) -> None:
     store.keep_who(tx, handshake_id, sealer.seal(TABLE, "who_sealed", handshake_id, told))
 
 
-def waiting(tx: Session, sealer: Sealer, signin_id: str, now: datetime) -> Waiting | None:
-    """Return who waits in a sign-in."""
-    row = store.waiting(tx, signin_id, now)
+def waiting(
+    tx: Session, sealer: Sealer, now: datetime, *, signin_id: str | None = None, session_id: str | None = None
+) -> Waiting | None:
+    """Return who waits in a sign-in, or in a session."""
+    row = store.waiting(tx, now, signin_id=signin_id, session_id=session_id)
     if row is None or row.who_sealed is None:
         return None
     told = json.loads(sealer.open(TABLE, "who_sealed", row.id, row.who_sealed))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
-from sqlalchemy import ForeignKey, delete, select, update
+from sqlalchemy import ColumnElement, ForeignKey, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import rows
@@ -26,7 +26,9 @@ class Handshake(Base):
     state_hash: Mapped[bytes] = mapped_column(unique=True)
     flow_hash: Mapped[bytes]
     connector_id: Mapped[str] = mapped_column(ForeignKey("connector.id", ondelete="CASCADE"), index=True)
-    signin_id: Mapped[str] = mapped_column(ForeignKey("signin.id", ondelete="CASCADE"), index=True)
+    # One of the two: where a sign-in goes on, or whose session asked for another way in.
+    signin_id: Mapped[str | None] = mapped_column(ForeignKey("signin.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[str | None] = mapped_column(ForeignKey("session.id", ondelete="CASCADE"), index=True)
     kept_sealed: Mapped[bytes | None]
     who_sealed: Mapped[bytes | None]
     expires_at: Mapped[dt.datetime] = mapped_column(index=True)
@@ -41,18 +43,20 @@ def begin(
     state_hash: bytes,
     flow_hash: bytes,
     connector_id: str,
-    signin_id: str,
+    signin_id: str | None = None,
+    session_id: str | None = None,
     kept_sealed: bytes,
     now: dt.datetime,
 ) -> None:
-    """Keep what has to match. A sign-in waits for one return at a time: another beginning takes its place."""
-    tx.execute(delete(Handshake).where(Handshake.signin_id == signin_id, Handshake.used_at.is_(None)))
+    """Keep what has to match. One return is waited for at a time: another beginning takes its place."""
+    tx.execute(delete(Handshake).where(_of(signin_id, session_id), Handshake.used_at.is_(None)))
     made = Handshake(
         id=handshake_id,
         state_hash=state_hash,
         flow_hash=flow_hash,
         connector_id=connector_id,
         signin_id=signin_id,
+        session_id=session_id,
         kept_sealed=kept_sealed,
         created_at=now,
         expires_at=now + LIFETIME,
@@ -78,10 +82,12 @@ def keep_who(tx: Session, handshake_id: str, who_sealed: bytes) -> None:
     tx.execute(update(Handshake).where(Handshake.id == handshake_id).values(who_sealed=who_sealed, kept_sealed=None))
 
 
-def waiting(tx: Session, signin_id: str, now: dt.datetime) -> Handshake | None:
-    """Return who waits in a sign-in to be linked."""
+def waiting(
+    tx: Session, now: dt.datetime, *, signin_id: str | None = None, session_id: str | None = None
+) -> Handshake | None:
+    """Return who waits to be linked, in a sign-in or in a session."""
     chosen = select(Handshake).where(
-        Handshake.signin_id == signin_id, Handshake.who_sealed.is_not(None), Handshake.expires_at > now
+        _of(signin_id, session_id), Handshake.who_sealed.is_not(None), Handshake.expires_at > now
     )
     return tx.scalars(chosen.order_by(Handshake.created_at.desc()).limit(1)).one_or_none()
 
@@ -91,3 +97,7 @@ def forget(tx: Session, handshake_id: str) -> bool:
     statement = update(Handshake).where(Handshake.id == handshake_id, Handshake.who_sealed.is_not(None))
     gone = statement.values(who_sealed=None).returning(Handshake.id)
     return tx.scalar(gone, execution_options={"synchronize_session": False}) is not None
+
+
+def _of(signin_id: str | None, session_id: str | None) -> ColumnElement[bool]:
+    return Handshake.signin_id == signin_id if signin_id is not None else Handshake.session_id == session_id

@@ -1,4 +1,4 @@
-"""The ways into an account, and sign-out that goes both ways."""
+"""Sign-out that goes both ways."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from werkzeug.test import TestResponse
 
 from idp.accounts import connectors
 from idp.accounts.connectors import Definition
-from idp.store import account as accounts
-from idp.store import identity
 from tests.fixtures.browser import Browser
 from tests.fixtures.clients import App
 from tests.fixtures.markup import Page
@@ -162,60 +160,6 @@ def test_nobody_can_be_sent_on_from_a_sign_out_that_never_was(browser: Browser) 
     answer = browser.get("/logout/elsewhere?state=x&to=https://evil.example")
 
     assert "logged-out" in Page(answer.text).ids
-
-
-@pytest.mark.usefixtures("connected")
-def test_the_only_way_in_is_never_taken_away(browser: Browser, web_app: App, upstream: Upstream, services: Any) -> None:
-    come_in(browser, web_app, upstream)
-    page = browser.get("/account/ways-in")
-    assert "your only way in" in page.text
-    with services.db.read() as tx:
-        link = identity.of_account(tx, accounts.listing(tx)[0].id)[0]
-    form = browser.form(page)
-
-    kept = browser.http.post("/account/ways-in", data={**form.fields, "unlink": link.id})
-
-    assert kept.status_code == 409
-    with services.db.read() as tx:
-        assert identity.of_account(tx, link.account_id)
-
-
-@pytest.mark.usefixtures("connected")
-@pytest.mark.attack("LG17")
-def test_a_way_in_is_taken_away_by_whoever_has_just_signed_in(
-    browser: Browser, web_app: App, upstream: Upstream, services: Any, clock: Any
-) -> None:
-    come_in(browser, web_app, upstream)
-    with services.db.write() as tx:
-        account = accounts.listing(tx)[0]
-        accounts.set_password(tx, account.id, "$argon2id$x", services.clock())
-        link = identity.of_account(tx, account.id)[0]
-    form = browser.form(browser.get("/account/ways-in"))
-    clock.advance(601)
-    late = browser.http.post("/account/ways-in", data={**form.fields, "unlink": link.id})
-    assert late.status_code == 303
-    with services.db.read() as tx:
-        assert identity.of_account(tx, account.id)
-    assert "Sign in again" in browser.get("/account/ways-in").text
-    clock.advance(-601)
-
-    browser.http.post("/account/ways-in", data={**form.fields, "unlink": link.id})
-
-    with services.db.read() as tx:
-        assert not identity.of_account(tx, account.id)
-    assert "Nothing is linked" in browser.get("/account/ways-in").text
-
-
-@pytest.mark.attack("LG21")
-@pytest.mark.usefixtures("connected")
-def test_a_way_in_is_not_taken_away_by_another_site(browser: Browser, web_app: App, upstream: Upstream) -> None:
-    come_in(browser, web_app, upstream)
-
-    assert browser.http.post("/account/ways-in", data={"unlink": "x"}).status_code == 403
-
-
-def test_nobody_sees_nothing(browser: Browser) -> None:
-    assert browser.http.get("/account/ways-in").status_code == 401
 
 
 @pytest.mark.attack("FD22")

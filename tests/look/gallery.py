@@ -239,6 +239,16 @@ def _elsewhere() -> Iterator[Page]:
     yield page("ways-in-last", "account/ways.html", username="ada", ways=[{**ways[0], "last": True}], locked=None)
     yield page("ways-in-late", "account/ways.html", username="ada", ways=ways, locked="Sign in again to change them.")
     yield page("ways-in-none", "account/ways.html", username="ada", ways=[], locked=None)
+    others = [
+        {"name": "google", "href": "#", "label": "Google", "icon": "img/brands/google.svg"},
+        {"name": "long", "href": "#", "label": LONG_NAME, "icon": "img/brands/other.svg"},
+    ]
+    facts = {"username": "ada", "ways": [], "password": True, "locked": None, "others": others}
+    yield page("ways-in-add", "account/ways.html", **facts)
+    yield page("ways-in-ask", "account/ways.html", **facts, waiting={"label": "Google", "there": LONG_MAIL})
+    yield page("ways-in-taken", "account/ways.html", **facts, error=TROUBLE)
+    by_password = "To add another, sign in again with the password of this account."
+    yield page("ways-in-by-password", "account/ways.html", **facts | {"others": [], "by_password": by_password})
     yield page("ways-in-nobody", "account/ways.html", username=None, ways=[], locked=None)
 
 

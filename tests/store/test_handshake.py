@@ -59,6 +59,7 @@ def test_a_way_back_of_another_is_none(db, begun, now, wrong):
     assert claim(db, begun, now, **wrong) is None
 
 
+@pytest.mark.attack("FD15")
 def test_a_way_back_ends(db, begun, now):
     begin(db, begun, now)
     assert claim(db, begun, now + handshake.LIFETIME) is None
@@ -75,9 +76,9 @@ def test_who_waits_is_forgotten_once(db, begun, now):
     begin(db, begun, now)
     row = claim(db, begun, now)
     with db.write() as tx:
-        assert handshake.waiting(tx, begun[1].id, now) is None
+        assert handshake.waiting(tx, now, signin_id=begun[1].id) is None
         handshake.keep_who(tx, row.id, b"who")
-        assert handshake.waiting(tx, begun[1].id, now).who_sealed == b"who"
-        assert handshake.waiting(tx, begun[1].id, now + handshake.LIFETIME) is None
+        assert handshake.waiting(tx, now, signin_id=begun[1].id).who_sealed == b"who"
+        assert handshake.waiting(tx, now + handshake.LIFETIME, signin_id=begun[1].id) is None
         assert handshake.forget(tx, row.id)
         assert not handshake.forget(tx, row.id)

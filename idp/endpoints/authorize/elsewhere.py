@@ -23,7 +23,7 @@ from idp.protocol import form as parameters
 from idp.protocol import prompt
 from idp.protocol.errors import InvalidRequest
 from idp.store import signin, upstream_session
-from idp.web import cookies, form, metrics, refused
+from idp.web import cookies, elsewhere, form, metrics, refused
 from idp.web.answer import NO_STORE
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
@@ -40,42 +40,9 @@ if TYPE_CHECKING:
 
 blueprint: Final = Blueprint("elsewhere", __name__)
 
-CALLBACK: Final = "/federation/callback"
 MAX_QUERY: Final = 16_384
-ICONS: Final = frozenset(
-    "apple auth0 discord entra facebook github gitlab google linkedin okta slack".split()  # noqa: SIM905 - a list of files
-)
 KNOWN: Final = frozenset({"code", "state", "iss", "error"})
 
-# For people, by what happened; each says what to do. {label} is the name on the button.
-WORDS: Final = {
-    "lost": (
-        "This way back does not fit",
-        "You may have come here twice, from another browser, or too late. Begin again at the app.",
-    ),
-    Outcome.DENIED: ("You are not signed in", "{label} says that you did not agree. You can choose another way."),
-    Outcome.UNTRUSTED: (
-        "We could not believe the answer",
-        "What {label} sent back does not prove who you are. Try again; if it happens again, tell us the number below.",
-    ),
-    Outcome.UNAVAILABLE: (
-        "{label} does not answer",
-        "It is slow or out of order just now. Wait a minute, then try again.",
-    ),
-    Unwelcome.CLOSED: ("This account is closed", "Ask the people who run this service."),
-    Unwelcome.DOMAIN: (
-        "You cannot come in with this address",
-        "Only people with a confirmed e-mail of certain domains may sign in with {label}. Choose another way.",
-    ),
-    Unwelcome.LINK_FIRST: (
-        "You have an account here already",
-        "It has the same e-mail. Sign in to it as you always do, once, and we will ask whether to link {label}.",
-    ),
-    Unwelcome.NOT_LINKED: (
-        "{label} is not linked to an account yet",
-        "Sign in to your account as you always do, once, and we will ask whether to link {label}.",
-    ),
-}
 LINKABLE: Final = frozenset({Unwelcome.LINK_FIRST, Unwelcome.NOT_LINKED})
 
 
@@ -91,7 +58,7 @@ def buttons(visit: Visit) -> list[dict[str, str]]:
             "name": ready.name,
             "href": address(ready.name, visit.signin.id),
             "label": ready.label,
-            "icon": _icon(ready.connector.brand),
+            "icon": elsewhere.icon(ready.connector.brand),
         }
         for ready in services().connectors.redirecting(visit.now)
         if isinstance(ready.connector, RedirectConnector)
@@ -109,10 +76,6 @@ def home_of(visit: Visit, username: str) -> str | None:
     return None
 
 
-def _icon(brand: str | None) -> str:
-    return f"img/brands/{brand if brand in ICONS else 'other'}.svg"
-
-
 @blueprint.get("/federation/<name>")
 def begin(name: str) -> ResponseReturnValue:
     """Send the browser to another provider."""
@@ -121,7 +84,7 @@ def begin(name: str) -> ResponseReturnValue:
     asked = visit.request
     fresh = bool(asked.prompt & {prompt.LOGIN, prompt.SELECT_ACCOUNT}) or asked.max_age is not None
     try:
-        shake = connector.begin(_back(name), login_hint=asked.login_hint, fresh=fresh)
+        shake = connector.begin(elsewhere.back(name), login_hint=asked.login_hint, fresh=fresh)
     except NotSignedIn as refusal:
         return _refuse(ready, refusal, visit.signin.id)
     with services().db.write() as tx:
@@ -133,19 +96,19 @@ def begin(name: str) -> ResponseReturnValue:
     return response
 
 
-@blueprint.post(f"{CALLBACK}/<name>")
+@blueprint.post(f"{elsewhere.CALLBACK}/<name>")
 def posted(name: str) -> ResponseReturnValue:
     """Turn an answer by form_post into a GET of this site: a POST from another one brings no Lax cookie."""
     try:
         answer = [(key, value) for key, value in form.read(request) if key in KNOWN]
     except InvalidRequest:
         return _lost()
-    response = make_response(redirect(f"{CALLBACK}/{quote(name)}?{urlencode(answer)}", 303))
+    response = make_response(redirect(f"{elsewhere.CALLBACK}/{quote(name)}?{urlencode(answer)}", 303))
     response.headers["Cache-Control"] = NO_STORE
     return response
 
 
-@blueprint.get(f"{CALLBACK}/<name>")
+@blueprint.get(f"{elsewhere.CALLBACK}/<name>")
 def returned(name: str) -> ResponseReturnValue:
     """Take the answer; whoever it proves is signed in here, and the dispatcher says what comes next."""
     if len(request.query_string) > MAX_QUERY:
@@ -158,12 +121,14 @@ def returned(name: str) -> ResponseReturnValue:
     back = _claimed(ready, answer)
     if back is None:
         return _lost()
-    visit = _visit(back.signin_id)
+    visit = None if back.signin_id is None else _visit(back.signin_id)
     try:
         # Nothing is locked while the provider is asked.
-        who = connector.finish(answer, back.kept, _back(name))
+        who = connector.finish(answer, back.kept, elsewhere.back(name))
     except NotSignedIn as refusal:
         return _refuse(ready, refusal, back.signin_id)
+    if visit is None:
+        return _told_to_the_account(back, who)
     try:
         response = _signed_in(visit, ready, who)
     except NotWelcome as refusal:
@@ -220,13 +185,20 @@ def _signed_in(visit: Visit, ready: Ready, who: Identity) -> Response:
     return response
 
 
+def _told_to_the_account(back: Returned, who: Identity) -> Response:
+    """Keep who came until the account's page has asked whether to link them."""
+    with services().db.write() as tx:
+        on_the_way.wait(tx, services().sealer, back.handshake_id, who)
+    return make_response(redirect(elsewhere.WAYS, 303))
+
+
 def _unwelcome(visit: Visit, ready: Ready, back: Returned, who: Identity, why: Unwelcome) -> Response:
     """Say why there is no way in; whoever has an account here is asked to sign in to it, and then whether to link."""
     linkable = why in LINKABLE
     with services().db.write() as tx:
         if linkable:
             on_the_way.wait(tx, services().sealer, back.handshake_id, who)
-            signin.change(tx, back.signin_id, visit.now, link_waits=True)
+            signin.change(tx, visit.signin.id, visit.now, link_waits=True)
         services().audit.record(
             tx,
             "signin.refused",
@@ -237,33 +209,29 @@ def _unwelcome(visit: Visit, ready: Ready, back: Returned, who: Identity, why: U
             connector=ready.name,
         )
     metrics.signin("elsewhere", why.value)
-    return _page(why, ready, back.signin_id, 403, "Sign in to link" if linkable else "Choose another way")
+    return _page(why, ready, _onward(visit.signin.id, "Sign in to link" if linkable else "Choose another way"), 403)
 
 
-def _refuse(ready: Ready, refusal: NotSignedIn, signin_id: str) -> Response:
+def _refuse(ready: Ready, refusal: NotSignedIn, signin_id: str | None) -> Response:
     refused.note("elsewhere", refusal.code or refusal.outcome.value, connector=ready.name)
     metrics.signin("elsewhere", refusal.outcome.value)
-    known = refusal.outcome if refusal.outcome in WORDS else Outcome.UNTRUSTED
     status = 503 if refusal.outcome is Outcome.UNAVAILABLE else 400
-    return _page(known, ready, signin_id, status, "Back to sign-in")
+    ways = {"href": elsewhere.WAYS, "text": "Back to your ways in"}
+    return _page(refusal.outcome, ready, ways if signin_id is None else _onward(signin_id, "Back to sign-in"), status)
 
 
 def _lost() -> Response:
     refused.note("elsewhere", "no such way back")
-    return _page("lost", None, None, 400, "")
+    return _page("lost", None, None, 400)
 
 
-def _page(words: object, ready: Ready | None, signin_id: str | None, status: int, button: str) -> Response:
-    title, text = WORDS[words]
-    label = ready.label if ready is not None else ""
-    return page(
-        "authorize/elsewhere.html",
-        status,
-        title=title.format(label=label),
-        text=text.format(label=label),
-        support_id=support_id(),
-        link=None if signin_id is None else {"href": visits.address(Step.RESPOND, signin_id), "text": button},
-    )
+def _onward(signin_id: str, text: str) -> dict[str, str]:
+    return {"href": visits.address(Step.RESPOND, signin_id), "text": text}
+
+
+def _page(why: object, ready: Ready | None, link: dict[str, str] | None, status: int) -> Response:
+    words = elsewhere.words(why, ready.label if ready is not None else "")
+    return page("authorize/elsewhere.html", status, **words, support_id=support_id(), link=link)
 
 
 def _claimed(ready: Ready, answer: Pairs) -> Returned | None:
@@ -272,7 +240,12 @@ def _claimed(ready: Ready, answer: Pairs) -> Returned | None:
         return None
     now = services().clock()
     with services().db.write() as tx:
-        return on_the_way.come_back(tx, services().sealer, ready, state=state, flow=flow, now=now)
+        back = on_the_way.come_back(tx, services().sealer, ready, state=state, flow=flow, now=now)
+    if back is None or back.session_id is None:
+        return back
+    # Whoever left their account's page for another way in is the one who comes back to it.
+    here = services().sessions.current(cookies.session_secret(request), now)
+    return back if here is not None and here.session.id == back.session_id else None
 
 
 def _visit(signin_id: str) -> Visit:
@@ -290,7 +263,3 @@ def _connector(name: str, signin_id: str | None) -> tuple[Ready, RedirectConnect
             abort(visits.onward(signin_id))
         abort(404)
     return ready, ready.connector
-
-
-def _back(name: str) -> str:
-    return f"{services().settings.issuer}{CALLBACK}/{name}"

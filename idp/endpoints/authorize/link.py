@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from flask import Blueprint, abort, redirect, request
 
 from idp.accounts import federated, on_the_way
-from idp.accounts.federated import Taken
+from idp.accounts.federated import NotWelcome, Taken
 from idp.endpoints.authorize import second_factor
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.store import handshake, signin
-from idp.web import metrics
+from idp.web import elsewhere, metrics
 from idp.web.pages import page
 from idp.web.services import caller, services
 
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from idp.endpoints.authorize.visit import Visit
 
 blueprint: Final = Blueprint("link", __name__)
-
-TAKEN: Final = {
-    "title": "It belongs to another account",
-    "text": "Somebody has linked this sign-in to another account here. Remove it there first.",
-}
 
 
 @blueprint.get(Step.LINK)
@@ -67,7 +62,9 @@ def decide() -> ResponseReturnValue:
                 connector=ready.name,
             )
     except Taken:
-        return _page(visit, ready, waiting, TAKEN, 400)
+        return _page(visit, ready, waiting, elsewhere.TAKEN, 400)
+    except NotWelcome as refusal:  # the connector has changed since
+        return _page(visit, ready, waiting, elsewhere.words(refusal.why, ready.label), 403)
     metrics.signin("link", "allowed" if yes else "denied")
     return visits.onward(visit.signin.id)
 
@@ -75,7 +72,7 @@ def decide() -> ResponseReturnValue:
 def _waiting(visit: Visit) -> tuple[Ready, Waiting]:
     """Return who waits; when nobody does any more, go on without."""
     with services().db.read() as tx:
-        waiting = on_the_way.waiting(tx, services().sealer, visit.signin.id, visit.now)
+        waiting = on_the_way.waiting(tx, services().sealer, visit.now, signin_id=visit.signin.id)
     live = services().connectors.all(visit.now)
     ready = next((each for each in live if waiting is not None and each.id == waiting.connector_id), None)
     if waiting is None or ready is None:

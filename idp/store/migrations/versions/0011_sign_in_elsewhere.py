@@ -25,7 +25,8 @@ def upgrade() -> None:
         sa.Column("state_hash", sa.LargeBinary(), nullable=False),
         sa.Column("flow_hash", sa.LargeBinary(), nullable=False),
         sa.Column("connector_id", sa.Text(), nullable=False),
-        sa.Column("signin_id", sa.Text(), nullable=False),
+        sa.Column("signin_id", sa.Text(), nullable=True),
+        sa.Column("session_id", sa.Text(), nullable=True),
         sa.Column("kept_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("who_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("expires_at", MOMENT, nullable=False),
@@ -37,10 +38,13 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["signin_id"], ["signin.id"], name=op.f("fk_handshake_signin_id_signin"), ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_handshake_session_id_session"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_handshake")),
         sa.UniqueConstraint("state_hash", name=op.f("uq_handshake_state_hash")),
     )
-    for column in ("connector_id", "signin_id", "expires_at"):
+    for column in ("connector_id", "signin_id", "session_id", "expires_at"):
         op.create_index(op.f(f"ix_handshake_{column}"), "handshake", [column])
     op.create_table(
         "upstream_session",
