@@ -268,3 +268,22 @@ def test_a_catalogue_signs_in_and_sends_elsewhere_for_a_new_password(
     assert "consent-allow" in Page(attempt(browser.another(), web_app, "CORP\\alice").text).ids
     page = attempt(browser, web_app, someone(pwdLastSet=0))
     assert "Change it where you usually do" in told(page)
+
+
+@pytest.mark.attack("FD11")
+def test_the_next_bearer_of_a_name_has_an_account_of_their_own(
+    browser: Any, web_app: Any, services: Any, domain: Domain, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    row = join()
+    attempt(browser, web_app, name)
+    assert domain.line.delete(f"CN={name},{STAFF}")
+    domain.person(name)
+    assert "consent-allow" in Page(attempt(browser.another(), web_app, name).text).ids
+    with services.db.read() as tx:
+        assert identity.count(tx, row) == 2
+        first = account.find_by_login(tx, name)
+        second = account.find_by_login(tx, f"{name}@corp")
+    assert first is not None
+    assert second is not None
+    assert first.id != second.id
