@@ -8,6 +8,7 @@ PROJECT := setup.cfg setup.py pyproject.toml
 
 RUN_READY   := $(VENV)/.ready-run
 TEST_READY  := $(VENV)/.ready-test
+KERBEROS_READY := $(VENV)/.ready-kerberos
 BENCH_READY := $(VENV)/.ready-bench
 NODE_READY  := tests/interop/node_modules/.ready
 
@@ -30,13 +31,13 @@ run: $(RUN_READY) ## Install and start the demo: provider, gateway, sample API a
 
 install: $(TEST_READY) $(NODE_READY) ## Install the product and everything its tests use into .venv
 
-test: $(TEST_READY) $(NODE_READY) system-packages ## Run the whole suite against real servers, with coverage floors
+test: $(KERBEROS_READY) $(NODE_READY) ## Run the whole suite against real servers, with coverage floors
 	@rm -rf artifacts/coverage && mkdir -p artifacts/coverage
 	TMPDIR=$(FAST_TMP) $(BIN)/python -m coverage run -m pytest -n $(WORKERS) \
 		--junitxml=artifacts/junit.xml --write-outcomes=artifacts/evidence.json $(ARGS)
 	@$(BIN)/python tests/coverage_floors.py
 
-test-long: $(TEST_READY) $(NODE_READY) system-packages ## Run the long campaigns: crash, rotation under load, race rounds
+test-long: $(KERBEROS_READY) $(NODE_READY) ## Run the long campaigns: crash, rotation under load, race rounds
 	@mkdir -p artifacts
 	TMPDIR=$(FAST_TMP) $(BIN)/python -m pytest -m long --junitxml=artifacts/junit-long.xml $(ARGS)
 	@[ -n "$(ARGS)" ] || $(BIN)/python -m tests.check.campaigns
@@ -65,10 +66,10 @@ clean: ## Remove everything that was installed or built; var/ with its data stay
 	rm -rf .coverage .coverage.* tests/interop/node_modules
 
 system-packages: $(TEST_READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/system-packages
+	@VENV=$(VENV) .ci/system-packages
 
 bench-packages: $(BENCH_READY)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" .ci/system-packages bench
+	@VENV=$(VENV) .ci/system-packages bench
 
 $(BIN)/python:
 	@PYTHON=$(PYTHON) VENV=$(VENV) .ci/make-venv
@@ -82,6 +83,12 @@ $(TEST_READY): $(PROJECT) | $(BIN)/python
 	@echo "Installing Gatehouse and its test tools into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $(RUN_READY) $@
+
+# Comes as source: it is built once the system packages are there.
+$(KERBEROS_READY): $(TEST_READY) | system-packages
+	@echo "Building the door to Kerberos into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test,kerberos]'
+	@touch $@
 
 $(BENCH_READY): $(TEST_READY)
 	@echo "Installing the rivals that come as wheels into $(VENV) ..."

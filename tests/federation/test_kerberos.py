@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import gssapi
 import ldap3
 import pytest
 
@@ -20,7 +19,7 @@ from idp.federation.kerberos import Kerberos
 from idp.federation.registry import Made, make
 from tests.services.authority import Authority
 from tests.services.samba import DOMAIN, STAFF, Domain, Samba
-from tests.services.tickets import KERBEROS, SERVICE, Tickets
+from tests.services.tickets import KERBEROS, SERVICE, Tickets, gssapi
 
 pytestmark = pytest.mark.xdist_group("samba")
 Someone = Callable[..., str]
