@@ -72,6 +72,17 @@ def test_refuses_an_id_token_with_wrong_claims(upstream: Upstream, wrong: str) -
     assert refused.value.outcome is Outcome.UNTRUSTED
 
 
+@pytest.mark.attack("FD11", "FD17")
+@pytest.mark.parametrize("oid", [None, "", ["x"], True])
+def test_refuses_an_id_token_without_the_claim_that_is_the_subject(upstream: Upstream, oid: object) -> None:
+    upstream.answers.id_token = lambda claims: {**claims, "oid": oid}
+
+    with pytest.raises(NotSignedIn) as refused:
+        sign_in(connected(upstream, claims={"subject": "oid"}), upstream)
+
+    assert refused.value.code == "the claim that is the subject is absent"
+
+
 def _none(upstream: Upstream, claims: Claims) -> str:
     head, body, _ = upstream.sign(claims, alg="none").split(".")
     return f"{head}.{body}."

@@ -103,12 +103,14 @@ def test_a_provider_that_fails_signs_nobody_in(github: OAuth2, upstream: Upstrea
 
 
 @pytest.mark.attack("FD17")
-@pytest.mark.parametrize("answer", [{"access_token": 7}, {"access_token": "x", "token_type": "mac"}, {}])
-def test_refuses_a_token_that_is_none(github: OAuth2, upstream: Upstream, answer: dict[str, object]) -> None:
-    upstream.answers.token = lambda _honest: answer
+@pytest.mark.parametrize("wrong", [{"access_token": 7}, {"token_type": "mac"}, {"access_token": None}], ids=str)
+def test_refuses_a_token_that_is_none(github: OAuth2, upstream: Upstream, wrong: dict[str, object]) -> None:
+    upstream.answers.token = lambda honest: {**honest, **wrong}
 
-    with pytest.raises(NotSignedIn):
+    with pytest.raises(NotSignedIn) as refused:
         sign_in(github, upstream)
+
+    assert refused.value.code == "token endpoint gave no access token"
 
 
 @pytest.mark.attack("FD15")
