@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from idp.accounts.passwords import Passwords
+from idp.jose.encrypted import DecryptionKey
+from idp.jose.keys import SigningKey
 from idp.store import account as accounts
 from idp.store import identity
 from tests.fixtures.browser import CHALLENGE
@@ -36,9 +38,14 @@ class Ground:
         back = self.ours.url("/federation/callback/social")
         argv = [node, HERE / "upstream.mjs", str(port), certificate.key, certificate.chain, back]
         over = [self.ours.url("/logout/elsewhere"), self.ours.url("/federation/signed-out/social")]
+        (folder / "opens.pem").write_bytes(SigningKey.generate("ES256").private_pem())
+        jwks = folder / "opens.json"
+        jwks.write_text(
+            json.dumps({"keys": [DecryptionKey.read_pem((folder / "opens.pem").read_bytes()).public_jwk()]})
+        )
+        over += [self.ours.url("/federation/callback/sealed"), str(jwks)]
         self.theirs = Program([*argv, *over], log=folder / "theirs.log", cwd=HERE)
         self.theirs.wait_for_port(port, seconds=30)
-        toml = folder / "social.toml"
         facts = {
             "kind": "oidc",
             "label": "Social",
@@ -47,8 +54,9 @@ class Ground:
             "client_secret": SECRET,
             "ca_file": str(authority.file),
         }
-        toml.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
-        self.ours.idp("connector", "add", "social", str(toml))
+        sealed = {"label": "Sealed", "client_id": "sealed", "decryption_key_file": "opens.pem", "signed_userinfo": True}
+        self._add(folder, "social", facts)
+        self._add(folder, "sealed", {**facts, **sealed, "encrypted": ["id_token", "userinfo"]})
         self.findings = self.ours.idp("connector", "test", "social")
         self.ours.idp("client", "create", "desk", "--redirect-uri", APP, "--public", "--native")
         with self.ours.db.write() as tx:
@@ -61,6 +69,12 @@ class Ground:
                 now=self.ours.clock(),
             )
         self.ours.start()
+
+    def _add(self, folder: Path, name: str, facts: dict[str, Any]) -> None:
+        toml = folder / f"{name}.toml"
+        lines = (f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
+        toml.write_text("".join(lines))
+        self.ours.idp("connector", "add", name, str(toml))
 
     def stop(self) -> None:
         """End both."""
@@ -108,9 +122,9 @@ def arrive(tab: Page, ground: Ground) -> None:
     tab.goto(f"{ground.ours.url('/authorize')}?{urlencode(asked)}")
 
 
-def there(tab: Page, login: str) -> None:
+def there(tab: Page, login: str, button: str = "#with-social") -> None:
     """Press the button and sign in over there."""
-    tab.click("#with-social")
+    tab.click(button)
     tab.fill("#login", login)
     tab.fill("#password", "pw")
     tab.click("#go")
@@ -170,6 +184,27 @@ def test_an_account_with_that_email_is_linked_by_its_owner_alone(tab: Page, grou
     pictures(tab, shots, "5-ways-in")
     assert "Password" in tab.inner_text("#ways-in")
     assert "grace@social.test" in tab.inner_text("#ways-in")
+
+
+@pytest.mark.attack("FD12")
+@pytest.mark.spec("OpenID Connect Core section 10.2")
+def test_another_way_in_is_added_while_signed_in_by_answers_that_come_encrypted(
+    tab: Page, ground: Ground, shots: Path
+) -> None:
+    arrive(tab, ground)
+    tab.fill("#username", "grace")
+    tab.fill("#password", PASSWORD)
+    tab.click("#login-submit")
+    tab.goto(ground.ours.url("/account/ways-in"))
+    pictures(tab, shots, "7-add")
+
+    there(tab, "grace-at-home", "#add-sealed")
+    assert "grace-at-home@social.test" in tab.inner_text("#ways-in")
+    pictures(tab, shots, "8-ask")
+    tab.click("#link-allow")
+
+    assert "Sealed" in tab.inner_text("#ways-in")
+    assert "grace-at-home" in external_ids(ground, "grace")
 
 
 def test_a_no_over_there_is_told_and_leads_back(tab: Page, ground: Ground, shots: Path) -> None:

@@ -1,10 +1,11 @@
-// upstream.mjs PORT KEY CHAIN REDIRECT_URI POST_LOGOUT_URI BACKCHANNEL_URI: panva's oidc-provider as a foreign provider.
+// upstream.mjs PORT KEY CHAIN REDIRECT_URI POST_LOGOUT_URI BACKCHANNEL_URI SEALED_URI JWKS: panva's oidc-provider as a
+// foreign provider. What it answers to the client whose REDIRECT_URI is SEALED_URI, it encrypts to a key in the file JWKS.
 // Anybody signs in with the password "pw"; NAME+unverified has an unverified address; deny says no.
 import fs from 'node:fs'
 import https from 'node:https'
 import { Provider } from 'oidc-provider'
 
-const [port, key, chain, redirect, postLogout, backchannel] = process.argv.slice(2)
+const [port, key, chain, redirect, postLogout, backchannel, sealed, jwks] = process.argv.slice(2)
 const issuer = `https://localhost:${port}`
 const claimsFor = (id) => {
   const [name, flag] = id.split('+')
@@ -15,12 +16,21 @@ const provider = new Provider(issuer, {
     client_id: 'gatehouse', client_secret: 'a long secret of the tests, with spaces & signs',
     redirect_uris: [redirect], post_logout_redirect_uris: [postLogout], response_types: ['code'],
     grant_types: ['authorization_code'], backchannel_logout_uri: backchannel, backchannel_logout_session_required: true,
+  }, {
+    client_id: 'sealed', client_secret: 'a long secret of the tests, with spaces & signs', redirect_uris: [sealed],
+    response_types: ['code'], grant_types: ['authorization_code'], jwks: JSON.parse(fs.readFileSync(jwks)),
+    id_token_encrypted_response_alg: 'ECDH-ES', id_token_encrypted_response_enc: 'A256GCM',
+    userinfo_signed_response_alg: 'RS256',
+    userinfo_encrypted_response_alg: 'ECDH-ES', userinfo_encrypted_response_enc: 'A128CBC-HS256',
   }],
   cookies: { keys: ['a test key'] },
   pkce: { required: () => true },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
   conformIdTokenClaims: true, // as with most real providers, all but sub comes from user info
-  features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
+  features: {
+    devInteractions: { enabled: false }, backchannelLogout: { enabled: true },
+    encryption: { enabled: true }, jwtUserinfo: { enabled: true },
+  },
   findAccount: async (_ctx, id) => ({ accountId: id, claims: async () => claimsFor(id) }),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   renderError: async (ctx, out) => { ctx.type = 'json'; ctx.body = out },
