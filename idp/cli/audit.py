@@ -109,6 +109,7 @@ def _facts(row: AuditRow) -> dict[str, object]:
 
 def _line(row: AuditRow) -> str:
     subjects = {"account": row.account_id, "client": row.client_id, "ip": row.ip, "by": row.actor}
+    subjects["number"] = row.support_id  # what a page has shown to whoever was refused
     told = " ".join(f"{name}={value}" for name, value in subjects.items() if value)
     detail = json.dumps(row.detail, ensure_ascii=False) if row.detail else ""
     return f"{row.at:%Y-%m-%d %H:%M:%S} {row.event} {told} {detail}".rstrip()

@@ -165,3 +165,30 @@ def test_a_test_says_how_many_failures_the_domain_forgives(
         True,
         "the rules of the domain cannot be read: keep tries below what locks an account there",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "step", "words"),
+    [
+        ({"bind_dn": f"disabled@{DOMAIN}"}, "bind", "data 533: it is disabled"),
+        ({"bind_dn": f"nobody@{DOMAIN}"}, "bind", "data 52e: unknown name or wrong password"),
+        ({"domain": "other.test", "forest": False}, "search", "there is no such place"),
+        ({"forest": True}, "search", "nobody under the whole forest"),
+    ],
+)
+def test_a_test_says_what_is_wrong_with_what_was_configured(
+    connect: Callable[..., ActiveDirectory], samba: Samba, changes: dict[str, Any], step: str, words: str
+) -> None:
+    found = list(connect(**{"servers": [samba.ldaps], "forest": False, **changes}).examine(None))[-1]
+    assert (found.step, found.passed) == (step, False)
+    assert words in found.words
+
+
+def test_why_the_account_that_searches_is_refused_is_in_the_record(
+    connect: Callable[..., ActiveDirectory], samba: Samba
+) -> None:
+    corp = connect(servers=[samba.ldaps], forest=False, bind_dn=f"mustchange@{DOMAIN}")
+    assert (refused(corp, "alice").outcome, refused(corp, "alice").code) == (
+        Outcome.UNAVAILABLE,
+        "service account: 49 773",
+    )

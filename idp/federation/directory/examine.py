@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from idp.federation.directory.connector import Directory
 
 WORDS = {"reach": "reach", "tls": "TLS", "speak": "answer"}
+RESULTS = {
+    0: "it is empty, or bind_dn may not read it",
+    32: "there is no such place; a forest is searched at port 3269, by ldaps",
+    50: "bind_dn may not read it",
+}
+# What Active Directory adds to a refusal (sub-codes of LDAP result 49).
+DETAILS = {
+    "52e": "data 52e: unknown name or wrong password",
+    "530": "data 530: not at this hour",
+    "531": "data 531: not from this machine",
+    "532": "data 532: its password has expired",
+    "533": "data 533: it is disabled",
+    "701": "data 701: it has expired",
+    "773": "data 773: its password must be changed",
+    "775": "data 775: it is locked",
+}
 
 
 def walk(directory: Directory, sample: str | None) -> Iterator[Finding]:
@@ -51,7 +67,8 @@ def _service(directory: Directory, line: Line) -> Iterator[Finding]:
     try:
         directory.servers.introduce(line, config.reach.seconds)
     except ServiceRefused as refused:
-        words = f"bind_dn or bind_password is refused (LDAP result {refused.code})"
+        detail = DETAILS.get(refused.detail, refused.detail and f"data {refused.detail}")
+        words = f"bind_dn or bind_password is refused (LDAP result {refused.code}{detail and ', '}{detail})"
         yield Finding(step="bind", passed=False, words=words)
         return
     yield Finding(step="bind", passed=True, words=f"bound as {config.bind_dn}")
@@ -60,11 +77,12 @@ def _service(directory: Directory, line: Line) -> Iterator[Finding]:
         people.base, people.filter, seconds=config.reach.seconds, attributes=directory.attributes(), limit=1
     )
     if not found:
-        words = f"nobody under {people.base} matches {people.filter} (LDAP result {answer.code})"
+        where = RESULTS.get(answer.code, f"LDAP result {answer.code}")
+        words = f"nobody under {people.base or 'the whole forest'} matches {people.filter} ({where})"
         yield Finding(step="search", passed=False, words=words)
         return
     key = directory.external_id(found[0])
-    words = f"people are found under {people.base}"
+    words = f"people are found under {people.base or 'the whole forest'}"
     if key is None:
         words = f"people are found, but {people.id} cannot be read: nobody could be told apart from a namesake"
     yield Finding(step="search", passed=key is not None and answer.code in {SUCCESS, 4}, words=words)

@@ -6,6 +6,7 @@ no longer, and once it is known to be away everybody is told at once while one a
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ Clock = Callable[[], float]
 AWAY: Final = 5.0  # so long nobody asks a server that did not answer
 IDLE: Final = 60.0  # an older line may have been forgotten by whatever stands between
 TURN: Final = 0.5  # so long one waits for a turn
+DETAIL: Final = re.compile(r"\bdata ([0-9a-f]{2,8})\b")  # what Active Directory puts into its message
 STALE: Final = 0.5  # so much of the time left a kept line may use up before a new one is tried
 
 
@@ -34,11 +36,12 @@ class Busy(Exception):
 
 
 class ServiceRefused(Exception):
-    """The directory does not take the account that searches. `code` is its number."""
+    """The directory does not take the account that searches. `code` is its number, `detail` what its kind adds."""
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, detail: str = "") -> None:
         super().__init__(f"the account that searches is refused with {code}")
         self.code = code
+        self.detail = detail
 
 
 @dataclass(slots=True)
@@ -115,7 +118,8 @@ class Servers:
         if self._service is not None:
             answer = line.bind(*self._service, seconds=seconds)
             if answer.code != SUCCESS:
-                raise ServiceRefused(answer.code)
+                found = DETAIL.search(answer.message)
+                raise ServiceRefused(answer.code, found[1] if found else "")
 
     def close(self) -> None:
         """Close what is idle; what is in use closes when it comes back."""

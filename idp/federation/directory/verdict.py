@@ -44,6 +44,6 @@ def told() -> Iterator[None]:
     except Gone as gone:
         raise NotSignedIn(Outcome.UNAVAILABLE, f"{gone.step}: {gone.why}") from None
     except ServiceRefused as refused:
-        raise NotSignedIn(Outcome.UNAVAILABLE, f"service account: {refused.code}") from None
+        raise NotSignedIn(Outcome.UNAVAILABLE, f"service account: {refused.code} {refused.detail}".rstrip()) from None
     except Busy:
         raise NotSignedIn(Outcome.UNAVAILABLE, "busy") from None
