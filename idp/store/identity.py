@@ -17,6 +17,8 @@ from idp.store.types import Base, JsonObject
 __all__ = ["Identity", "IdentityRole", "new_id"]
 
 _LOCK: Final = 0x6964705F6964656E  # "idp_iden"
+# Looking through everything that a session holds, for each of thousands, costs more than all the rest.
+UNSEEN: Final = {"synchronize_session": False}
 
 
 class Identity(Base):
@@ -158,12 +160,14 @@ def unlink(tx: Session, identity_id: str) -> None:
 
 def seen(tx: Session, identity_id: str, now: dt.datetime, **facts: object) -> None:
     """Write down what the connector says now."""
-    tx.execute(update(Identity).where(Identity.id == identity_id).values(seen_at=now, **facts))
+    statement = update(Identity).where(Identity.id == identity_id).values(seen_at=now, **facts)
+    tx.execute(statement, execution_options=UNSEEN)
 
 
 def seen_together(tx: Session, identity_ids: Sequence[str], now: dt.datetime) -> None:
     """Write down that the connector has said something of all these."""
-    tx.execute(update(Identity).where(Identity.id.in_(identity_ids)).values(seen_at=now))
+    statement = update(Identity).where(Identity.id.in_(identity_ids)).values(seen_at=now)
+    tx.execute(statement, execution_options=UNSEEN)
 
 
 def roles_among(tx: Session, identity_ids: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
@@ -193,8 +197,9 @@ def set_roles(
     gone = [rule for rule, _ in there - target]
     if gone:
         matching = (IdentityRole.identity_id == identity_id, IdentityRole.rule_id.in_(gone))
-        tx.execute(delete(IdentityRole).where(*matching))
-    for rule_id, role_id in target - there:
-        tx.execute(insert(IdentityRole).values(identity_id=identity_id, rule_id=rule_id, role_id=role_id))
+        tx.execute(delete(IdentityRole).where(*matching), execution_options=UNSEEN)
+    fresh = [{"identity_id": identity_id, "rule_id": rule, "role_id": role} for rule, role in target - there]
+    if fresh:
+        tx.execute(insert(IdentityRole), fresh)
     before, after = {role for _, role in there}, {role for _, role in target}
     return after - before, before - after

@@ -23,7 +23,7 @@ TICK = 1.0
 KEYS_EVERY = timedelta(seconds=30)
 PRUNE_EVERY = timedelta(minutes=10)
 LOOK_EVERY = timedelta(seconds=5)
-DIRECTORIES_EVERY = timedelta(seconds=10)
+DIRECTORIES_EVERY = timedelta(seconds=2)
 
 
 @dataclass(slots=True)

@@ -160,6 +160,11 @@ def person(name: str) -> str:
     return f"uid={name},{PEOPLE}"
 
 
+def key(number: int) -> str:
+    """Return what never changes of the person of a number."""
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
 def group(name: str) -> str:
     return f"cn={name},{GROUPS}"
 
@@ -210,7 +215,8 @@ def _people(people: int, groups: int) -> Iterator[str]:
     yield base64.b64encode(b'o, dd +"#(*)').decode() + f"\ncn: Odd\nsn: Odd\nuserPassword: {hashed}\n\n"
     for number in range(people):
         name = f"user{number:06d}"
-        yield _entry(name, hashed, f"{name}@example.test", f"memberOf: {group(f'group{number % groups:04d}')}\n")
+        more = f"memberOf: {group(f'group{number % groups:04d}')}\nentryUUID: {key(number)}\n"
+        yield _entry(name, hashed, f"{name}@example.test", more)
 
 
 def _entry(name: str, hashed: str, mail: str, more: str) -> str:
