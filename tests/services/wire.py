@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from typing import Self
 
@@ -18,6 +19,7 @@ class Wire:
         self.said = bytearray()
         self.connections = 0
         self.cut_after: int | None = None  # bytes from the server, then the line breaks
+        self.abrupt = False  # breaks by a reset, and not by a farewell
         self._open: set[socket.socket] = set()
         self._others: list[socket.socket] = []
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -32,7 +34,7 @@ class Wire:
         """Break every line."""
         for each in list(self._open):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RD if self.abrupt else socket.SHUT_RDWR)
 
     def close(self) -> None:
         for listener in (self._listener, *self._others):
@@ -66,6 +68,8 @@ class Wire:
         self._pump(near, far, outward=True)
         back.join(10)
         self._open -= {near, far}
+        if self.abrupt:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         near.close()
         far.close()
 
@@ -81,4 +85,4 @@ class Wire:
                 sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RD if self.abrupt else socket.SHUT_RDWR)
