@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -149,6 +148,7 @@ def house(tmp_path: Path, slapd: Slapd, authority: Authority) -> Iterator[House]
     made.provider.stop()
 
 
+@pytest.mark.attack("LG10")
 def test_more_of_its_people_than_there_are_threads_keep_nobody_else_waiting(house: House, slapd: Slapd) -> None:
     assert house.theirs()[0]
     house.ours()
@@ -164,32 +164,3 @@ def test_more_of_its_people_than_there_are_threads_keep_nobody_else_waiting(hous
     # Twelve at once on a machine with other work: each waits for its turn, for the directory, and for the machine.
     assert max(took for _, took in told) < LONGEST + 2 * BUSY
     assert statistics.median(served) < BUSY
-
-
-@pytest.mark.long
-def test_the_slowest_of_the_others_are_hardly_slower(house: House, slapd: Slapd, artifacts: Path) -> None:
-    """Rounds in turn, with the directory well and hanging, since the machine itself is never the same."""
-    rounds, each = 5, 60
-    house.theirs()
-    slow: dict[str, list[float]] = {"well": [], "hanging": []}
-    for _ in range(rounds):
-        for state, times in slow.items():
-            over = threading.Event()
-            if state == "hanging":
-                slapd.hang()
-            knocking = threading.Thread(target=_knock, args=(house, over))
-            knocking.start()
-            times += [house.ours() for _ in range(each)]
-            over.set()
-            slapd.go_on()
-            knocking.join()
-            time.sleep(servers.AWAY)  # it is asked again
-    found = {state: statistics.quantiles(times, n=100) for state, times in slow.items()}
-    told = {state: {"p50": cut[49], "p99": cut[98]} for state, cut in found.items()}
-    (artifacts / "directory-trouble.json").write_text(json.dumps(told, indent=1))
-    assert told["hanging"]["p99"] <= told["well"]["p99"] * 1.2
-
-
-def _knock(house: House, over: threading.Event) -> None:
-    while not over.wait(0.2):
-        house.theirs()
