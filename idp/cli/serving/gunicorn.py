@@ -63,7 +63,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "graceful_timeout": 8,  # for requests in flight: container runtimes kill after ten
         "limit_request_line": 8190,
         "limit_request_fields": 64,
-        "limit_request_field_size": 8190,
+        "limit_request_field_size": 32_768,  # a ticket of somebody in very many groups is one header
         "forwarded_allow_ips": "",
         "header_map": "drop",  # X_Forwarded_For must not pass for X-Forwarded-For
         "accesslog": None,
