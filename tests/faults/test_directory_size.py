@@ -19,7 +19,7 @@ from sqlalchemy import insert
 from idp.store import api, role
 from idp.store.account import Account
 from idp.store.identity import Identity
-from tests.cli.serving.visitor import Visitor
+from tests.faults.signing_in import Timed
 from tests.fixtures import clients
 from tests.fixtures.clients import App
 from tests.fixtures.people import Person
@@ -121,21 +121,6 @@ class Door:
         visitor = Timed(self._firm.provider, Person(id="", username=f"user{number:06}", email=""), PASSWORD)
         assert visitor.code(self._firm.app)
         return visitor.posts[0]
-
-
-class Timed(Visitor):
-    """Remembers how long each form took."""
-
-    def __init__(self, *who: object) -> None:
-        super().__init__(*who)
-        self.posts: list[float] = []
-
-    def _ask(self, method: str, url: str, **more: dict[str, str]) -> object:
-        began = time.monotonic()
-        answer = super()._ask(method, url, **more)
-        if method == "POST":
-            self.posts.append(time.monotonic() - began)
-        return answer
 
 
 def _raw(firm: Firm, number: int) -> float:

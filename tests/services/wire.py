@@ -18,6 +18,7 @@ class Wire:
         self.port = int(self._listener.getsockname()[1])
         self.said = bytearray()
         self.connections = 0
+        self.answered = 0  # bytes from the server
         self.cut_after: int | None = None  # bytes from the server, then the line breaks
         self.abrupt = False  # breaks by a reset, and not by a farewell
         self._open: set[socket.socket] = set()
@@ -29,6 +30,11 @@ class Wire:
         other = socket.create_server((host, self.port))
         self._others.append(other)
         threading.Thread(target=self._accept, args=(other,), daemon=True).start()
+
+    def lead_to(self, port: int) -> None:
+        """Lead to another server from now on."""
+        self._target = port
+        self.drop()
 
     def drop(self) -> None:
         """Break every line."""
@@ -79,6 +85,8 @@ class Wire:
             while data := source.recv(65536):
                 if outward:
                     self.said += data
+                else:
+                    self.answered += len(data)
                 passed += len(data)
                 if not outward and self.cut_after is not None and passed > self.cut_after:
                     break

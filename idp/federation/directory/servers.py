@@ -61,17 +61,21 @@ class Servers:
         self._tls = tls.context(reach.ca_file, strict=reach.strict)
         self._servers = [_Server(address) for address in reach.servers]
         self._turns = threading.BoundedSemaphore(reach.connections)
+        self._at_work: dict[int, float] = {}  # since when each thread has its turn
         self._lock = threading.Lock()
         self._closed = False
 
     @contextmanager
     def turn(self) -> Iterator[float]:
         """Give a turn and the moment by which everything in it must be over."""
-        if not self._turns.acquire(timeout=min(TURN, self._reach.seconds)):
+        if not self._turns.acquire(timeout=min(self._patience(), self._reach.seconds)):
             raise Busy("too many sign-ins wait for this directory")
+        began, me = self._clock(), threading.get_ident()
+        self._at_work[me] = began
         try:
-            yield self._clock() + self._reach.seconds
+            yield began + self._reach.seconds
         finally:
+            del self._at_work[me]
             self._turns.release()
 
     def search(self, until: float, action: Callable[[Line, float], T]) -> T:
@@ -130,6 +134,11 @@ class Servers:
                 server.idle.clear()
         for line in idle:
             line.close()
+
+    def _patience(self) -> float:
+        """Say how long to wait for a turn: not at all behind somebody who gets no answer, for threads are few."""
+        now = self._clock()
+        return TURN if now - min(tuple(self._at_work.values()), default=now) < TURN else 0.0
 
     def _run(self, purpose: str, until: float, action: Callable[[Line, float], T]) -> T:
         trouble = Gone("reach", "no server answered a moment ago")
