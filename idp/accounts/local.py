@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from idp.accounts.passwords import HashingBusy, Passwords, PasswordTooLong
@@ -27,7 +27,7 @@ class Attempt:
     """What came with a sign-in form."""
 
     login: str
-    password: str
+    password: str = field(repr=False)
     device_hash: bytes | None
     address: str
     client_id: str | None = None

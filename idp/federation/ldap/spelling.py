@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from ldap3.core.exceptions import LDAPException
 from ldap3.utils.conv import escape_filter_chars
-from ldap3.utils.dn import escape_rdn, parse_dn
+from ldap3.utils.dn import parse_dn
 
 from idp.federation.connector import Misconfigured
+
+_SPECIAL: Final = frozenset('\\",+;<>=') | frozenset(map(chr, range(32)))
+# Up to an unescaped separator, without the space before it.
+_VALUE: Final = re.compile(r"(?:\\.|[^,+;\\ ]| +(?=[^,+; ]))*", re.DOTALL)
 
 
 def literal(text: str) -> str:
@@ -21,9 +28,17 @@ def octets(value: bytes) -> str:
 
 
 def rdn(text: str) -> str:
-    """Write a text as a value inside a DN (RFC 4514 section 2.4): each character is just that character (FD2)."""
-    escaped: str = escape_rdn(text)
-    return escaped.replace("\x00", "\\00")
+    """Write a text as a value inside a DN (RFC 4514 section 2.4): each character is just that character (FD2).
+
+    By numbers, and not by ldap3: its own writes a NUL as a backslash and two zeros, and a lone space as a backslash.
+    """
+    last = len(text) - 1
+    return "".join(
+        f"\\{ord(letter):02x}"
+        if letter in _SPECIAL or (place == 0 and letter in " #") or (place == last and letter == " ")
+        else letter
+        for place, letter in enumerate(text)
+    )
 
 
 def check_dn(text: str, field: str) -> str:
@@ -36,12 +51,13 @@ def check_dn(text: str, field: str) -> str:
 
 
 def first_value(dn: str) -> str:
-    """Return the value of the first part of a DN, as people read it."""
-    try:
-        found: str = parse_dn(dn)[0][1]
-    except (LDAPException, IndexError):
-        return dn
-    return _unescaped(found)
+    """Return the value of the first part of a DN, as people read it; what is no DN is shown as it is.
+
+    ldap3's parser stops at what directories write: it takes no `C# Team`.
+    """
+    name, equals, rest = dn.partition("=")
+    found = _VALUE.match(rest.lstrip(" "))
+    return _unescaped(found[0]) if equals and name.strip() and found else dn
 
 
 def _unescaped(value: str) -> str:
