@@ -15,10 +15,12 @@ import pytest
 from idp.federation import kerberos
 from idp.federation.active_directory import ActiveDirectory
 from idp.federation.connector import Misconfigured, NotSignedIn, Outcome
+from idp.federation.directory import in_domain
 from idp.federation.kerberos import Kerberos
+from idp.federation.ldap.answers import Answer
 from idp.federation.registry import Made, make
 from tests.services.authority import Authority
-from tests.services.samba import DOMAIN, STAFF, Domain, Samba
+from tests.services.samba import DOMAIN, ROOT, STAFF, Domain, Samba
 from tests.services.tickets import KERBEROS, SERVICE, Tickets, gssapi
 
 pytestmark = pytest.mark.xdist_group("samba")
@@ -185,21 +187,10 @@ def test_a_ticket_for_another_service_opens_nothing(service: Kerberos, machine: 
     assert service.trouble() is None
 
 
-@pytest.mark.parametrize(
-    ("principal", "accepted"),
-    [
-        ("alice@CORP.EXAMPLE.TEST", "ours"),
-        ("alice@OTHER.TEST", "another"),
-        ("alice@corp.example.test", "another"),
-        ("alice@EVIL\\@CORP.EXAMPLE.TEST", "another"),
-        ("alice\\@x@CORP.EXAMPLE.TEST", "another"),
-        ("alice@EVIL@CORP.EXAMPLE.TEST", "another"),
-        ("alice", "another"),
-        ("@CORP.EXAMPLE.TEST", "another"),
-    ],
-)
-def test_people_of_other_realms_are_strangers(monkeypatch: pytest.MonkeyPatch, principal: str, accepted: str) -> None:
-    # A trusted realm's ticket is as good as ours to the library: what it says afterwards is told here in its place.
+def service_that_hears(
+    monkeypatch: pytest.MonkeyPatch, principal: str, number: Callable[..., SimpleNamespace]
+) -> Kerberos:
+    """A service whose library tells of a ticket what no domain of the tests can be brought to sign."""
     context = SimpleNamespace(
         step=lambda _: None,
         complete=True,
@@ -213,14 +204,55 @@ def test_people_of_other_realms_are_strangers(monkeypatch: pytest.MonkeyPatch, p
         NameType=gssapi.NameType,
         OID=gssapi.OID,
         exceptions=gssapi.exceptions,
-        raw=SimpleNamespace(get_name_attribute=lambda *_: signed(7)),
+        raw=SimpleNamespace(get_name_attribute=number),
     )
     monkeypatch.setitem(sys.modules, "gssapi", stand_in)
-    plain = Kerberos(keytab="x", service=SERVICE, realm="CORP.EXAMPLE.TEST", addresses=())
-    if accepted == "ours":
-        assert plain.accept(spnego("kerberos")).rid == 7
-    else:
-        assert refused(plain.accept, spnego("kerberos"))[1] == "kerberos: another realm"
+    return Kerberos(keytab="x", service=SERVICE, realm="CORP.EXAMPLE.TEST", addresses=())
+
+
+@pytest.mark.parametrize(
+    "principal",
+    [
+        "alice@OTHER.TEST",
+        "alice@corp.example.test",
+        "alice@EVIL\\@CORP.EXAMPLE.TEST",
+        "alice\\@x@CORP.EXAMPLE.TEST",
+        "alice@EVIL@CORP.EXAMPLE.TEST",
+        "alice",
+        "@CORP.EXAMPLE.TEST",
+    ],
+)
+def test_people_of_other_realms_are_strangers(monkeypatch: pytest.MonkeyPatch, principal: str) -> None:
+    # A trusted realm's ticket is as good as ours to the library.
+    service = service_that_hears(monkeypatch, principal, lambda *_: signed(7))
+    assert refused(service.accept, spnego("kerberos"))[1] == "kerberos: another realm"
+
+
+def test_a_ticket_without_a_number_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> SimpleNamespace:
+        raise gssapi.exceptions.GSSError(0, 0)
+
+    for number in (nothing, lambda *_: signed(7, authenticated=False)):
+        service = service_that_hears(monkeypatch, "alice@CORP.EXAMPLE.TEST", number)
+        assert refused(service.accept, spnego("kerberos"))[1] == "kerberos: no account in the ticket"
+    service = service_that_hears(monkeypatch, "alice@CORP.EXAMPLE.TEST", lambda *_: signed(7))
+    assert service.accept(spnego("kerberos")).rid == 7
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"), [(0, Outcome.NO_MATCH), (32, Outcome.NO_MATCH), (52, Outcome.UNAVAILABLE)]
+)
+def test_a_directory_that_does_not_know_the_number_or_itself_brings_nobody(
+    corp: ActiveDirectory, monkeypatch: pytest.MonkeyPatch, code: int, outcome: Outcome
+) -> None:
+    monkeypatch.setattr(corp.servers, "search", lambda _until, look: look(SimpleNamespace(search=asked), 1))
+
+    def asked(*_: object, **__: object) -> tuple[Answer, list[object]]:
+        return Answer(code=code), []
+
+    with pytest.raises(NotSignedIn) as caught:
+        in_domain.entry(corp, ROOT, 7, 1)
+    assert caught.value.outcome is outcome
 
 
 def signed(rid: int, **changes: Any) -> SimpleNamespace:

@@ -182,6 +182,7 @@ def test_a_ticket_is_good_once_and_for_the_browser_whose_sign_in_it_is(
     assert show(thief, thief.authorize(web_app), token).status_code == 403
     # On another machine, whose library has not seen it: the store has.
     monkeypatch.setenv("KRB5RCACHENAME", "none:")
+    assert services.connectors.find("corp", services.clock()).connector.by_ticket(token)[0].username == person
     assert show(thief, thief.authorize(web_app), token).status_code == 403
 
 
