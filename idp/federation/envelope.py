@@ -6,11 +6,11 @@ without one: whoever stands between us could have taken it off.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from idp.federation.connector import Made, Misconfigured
+from idp.federation.connector import Finding, Made, Misconfigured
 from idp.federation.id_token import TYPES, Expected, check_addressee
 from idp.federation.values import Values
 from idp.jose.encrypted import DecryptionKey
@@ -54,6 +54,16 @@ class Envelope:
     def plain_userinfo(self) -> bool:
         """Say whether user info comes as JSON."""
         return USERINFO not in self.keys and not self.signed_userinfo
+
+    def examine(self, offered: Mapping[str, frozenset[str]]) -> Iterator[Finding]:
+        """Say whether the provider can do what was agreed, as far as it tells."""
+        for name, key in sorted(self.keys.items()):
+            among = offered.get(name, frozenset())
+            said = "which the provider offers" if key.alg in among else "which the provider does not offer"
+            words = (
+                f"{name} by {key.alg} to our key {key.kid}, {said if among else 'of which the provider says nothing'}"
+            )
+            yield Finding(step="encryption", passed=not among or key.alg in among, words=words)
 
     def token(self, raw: str) -> str:
         """Take an ID token or a logout token out of its envelope."""

@@ -17,6 +17,8 @@ FRESH: Final = 3_600.0
 KEPT: Final = 86_400.0
 COOLDOWN: Final = 10.0  # between two fetches: no token can make us ask more often
 
+ENCRYPTED: Final = ("id_token", "userinfo")
+
 T = TypeVar("T")
 
 
@@ -32,13 +34,13 @@ class Metadata:
     end_session_endpoint: str | None
     says_iss: bool
     auth_methods: frozenset[str]
+    encrypts: Mapping[str, frozenset[str]]  # by what is encrypted: the algorithms that are offered
 
     @classmethod
     def parse(cls, document: Mapping[str, object], issuer: str, reach: Reach) -> Metadata:
         """Read the document of this very issuer, byte for byte (OpenID Connect Discovery section 4.3)."""
         if document.get("issuer") != issuer:
             raise UpstreamError("discovery names another issuer")
-        methods = document.get("token_endpoint_auth_methods_supported")
         return cls(
             issuer=issuer,
             authorization_endpoint=_needed(document, "authorization_endpoint", reach),
@@ -47,8 +49,14 @@ class Metadata:
             userinfo_endpoint=_maybe(document, "userinfo_endpoint", reach),
             end_session_endpoint=_maybe(document, "end_session_endpoint", reach),
             says_iss=document.get("authorization_response_iss_parameter_supported") is True,
-            auth_methods=frozenset(str(each) for each in methods) if isinstance(methods, list) else frozenset(),
+            auth_methods=_words(document, "token_endpoint_auth_methods_supported"),
+            encrypts={name: _words(document, f"{name}_encryption_alg_values_supported") for name in ENCRYPTED},
         )
+
+
+def _words(document: Mapping[str, object], name: str) -> frozenset[str]:
+    listed = document.get(name)
+    return frozenset(str(each) for each in listed) if isinstance(listed, list) else frozenset()
 
 
 def _needed(document: Mapping[str, object], name: str, reach: Reach) -> str:

@@ -167,6 +167,7 @@ class Oidc:
         offered = not there.auth_methods or method in there.auth_methods or method == "apple"
         words = f"{method}, which the provider offers" if offered else f"the provider does not offer {method}"
         yield Finding(step="client", passed=offered, words=words)
+        yield from self.envelope.examine(there.encrypts)
         if sample is not None:
             yield Finding(step="person", passed=True, words="only a sign-in shows who somebody is there")
 

@@ -191,3 +191,18 @@ def test_tells_the_keys_that_the_provider_needs(upstream: Upstream) -> None:
     assert [(each["use"], each["alg"]) for each in told] == [("sig", "ES256"), ("enc", "RSA-OAEP-256")]
     assert told[0]["kid"] == "k"
     assert not {"d", "p", "q"} & {name for each in told for name in each}
+
+
+@pytest.mark.parametrize(
+    ("offered", "passed", "words"),
+    [(["ECDH-ES"], True, "offers"), (["RSA-OAEP"], False, "does not offer"), (None, True, "says nothing")],
+)
+def test_a_test_says_whether_the_provider_encrypts_as_agreed(
+    upstream: Upstream, offered: list[str] | None, *, passed: bool, words: str
+) -> None:
+    upstream.answers.discovery = lambda document: {**document, "id_token_encryption_alg_values_supported": offered}
+
+    *_, last = agreed(upstream, encrypted=["id_token"]).examine(None)
+
+    assert (last.step, last.passed) == ("encryption", passed)
+    assert words in last.words
