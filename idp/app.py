@@ -26,6 +26,7 @@ from idp.endpoints import (
     introspect,
     jwks,
     logout,
+    own_password,
     revoke,
     userinfo,
     ways_in,
@@ -107,6 +108,7 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utcnow) ->
         logout.blueprint,
         federation.blueprint,
         ways_in.blueprint,
+        own_password.blueprint,
         health.blueprint,
         discovery.blueprint(facts),
     ):

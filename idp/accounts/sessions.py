@@ -123,6 +123,13 @@ class Sessions:
             grant.revoke_session(tx, session_id, now, reason=reason)
         return ended
 
+    def end_others(self, tx: Session, mine: BrowserSession, now: datetime, *, reason: str) -> int:
+        """End every other session of an account and what applications got in it; return how many."""
+        ended = store.end_account(tx, mine.account_id, now, keep=mine.id)
+        for session_id in ended:
+            grant.revoke_session(tx, session_id, now, reason=reason)
+        return len(ended)
+
     def end_all(self, tx: Session, account_id: str, now: datetime, *, reason: str) -> int:
         """End every session of an account and void every token (password changed, account disabled)."""
         accounts.void(tx, account_id, now, reason=reason)

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, make_response, redirect, request
 
 from idp.accounts import federated, on_the_way
 from idp.accounts.federated import NotWelcome, Taken
-from idp.federation.connector import NotSignedIn, RedirectConnector
+from idp.federation.connector import Connector, NotSignedIn, PasswordChanger, RedirectConnector
 from idp.protocol import acr
 from idp.store import account as accounts
 from idp.store import connector as connectors
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 blueprint: Final = Blueprint("ways_in", __name__)
 
+PASSWORD: Final = "/account/password"  # noqa: S105 - an address
 RECENT: Final = timedelta(minutes=10)
 LATE: Final = "Sign in again to change them: it has been a while."
 BY_PASSWORD: Final = "To add another, sign in again with the password of this account."  # noqa: S105 - words
@@ -103,8 +104,9 @@ def _link(here: Current, *, yes: bool) -> ResponseReturnValue:
     try:
         with services().db.write() as tx:
             account = accounts.hold(tx, here.account.id)
-            asked = handshake.forget(tx, waiting.handshake_id)
-            if yes and asked and account is not None:
+            if account is None or not handshake.forget(tx, waiting.handshake_id):
+                return redirect(elsewhere.WAYS, 303)  # of two answers one counts
+            if yes:
                 federated.link(tx, ready, waiting.who, account, services().clock())
             services().audit.record(
                 tx,
@@ -154,8 +156,16 @@ def _page(here: Current, status: int = 200, error: dict[str, str] | None = None)
         labels = {each.id: each.label for each in connectors.listing(tx)}
         held = identity.of_account(tx, here.account.id)
         last = not federated.may_unlink(tx, here.account)
+    live = [(each.id, each.connector) for each in services().connectors.all(now)]
+    changers = {connector_id for connector_id, live_one in live if _changes(live_one)}
     shown = [
-        {"id": each.id, "label": labels[each.connector_id], "there": each.email or each.username, "last": last}
+        {
+            "id": each.id,
+            "label": labels[each.connector_id],
+            "there": each.email or each.username,
+            "last": last,
+            "password": f"{PASSWORD}/{each.id}" if each.connector_id in changers else None,
+        }
         for each in held
     ]
     others = _others(now)
@@ -177,6 +187,10 @@ def _page(here: Current, status: int = 200, error: dict[str, str] | None = None)
         error=error,
         action=elsewhere.WAYS,
     )
+
+
+def _changes(connector: Connector) -> bool:
+    return isinstance(connector, PasswordChanger) and connector.changes
 
 
 def _others(now: datetime) -> list[dict[str, str]]:

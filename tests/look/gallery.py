@@ -231,6 +231,9 @@ def _elsewhere() -> Iterator[Page]:
         "-unread": {"username": "ada", "rules": [], "error": None},
     }.items():
         yield page(f"new-password{name}", "authorize/new_password.html", **facts)
+        own = {"label": "Corp", "there": facts["username"], "ways": "/account/ways-in", "done": False}
+        yield page(f"own-password{name}", "account/new_password.html", **facts, **own)
+    yield page("own-password-done", "account/new_password.html", label="Corp", ways="/account/ways-in", done=True)
     ways = [
         {"id": "1", "label": "Google", "there": "ada@example.org", "last": False},
         {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from idp.federation.connector import NotSignedIn, Outcome
 from idp.store import account, audit, identity, totp
 from tests.fixtures.markup import Page
 from tests.services.authority import Authority
-from tests.services.samba import DOMAIN, PASSWORD, STAFF, Domain, Samba
+from tests.services.samba import DOMAIN, EPOCH, PASSWORD, STAFF, TICKS, Domain, Samba
 
 pytestmark = [
     pytest.mark.xdist_group("samba"),
@@ -259,6 +260,96 @@ def test_absurdly_long_passwords_go_nowhere(browser: Any, web_app: Any, someone:
     join()
     page = renew(browser, attempt(browser, web_app, name), "x" * 5000)
     assert "too long" in told(page)
+
+
+def signed_in(browser: Any, app: Any, name: str) -> Any:
+    """Sign in, and open the page on which the password can be changed."""
+    attempt(browser, app, name)
+    ways = Page(browser.get("/account/ways-in").text)
+    link = next(each for each in ways.ids if each.startswith("password-"))
+    return browser.get(f"/account/password/{link.removeprefix('password-')}")
+
+
+def test_who_is_signed_in_changes_their_password_and_ends_what_is_open_elsewhere(
+    browser: Any, web_app: Any, services: Any, samba: Samba, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    since = int((time.time() - 10 * 86_400 + EPOCH) * TICKS)  # old enough to be changed, too young to be over
+    samba.change(f"dn: CN={name},{STAFF}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {since}\n")
+    join()
+    other = browser.another()
+    attempt(other, web_app, name)
+    page = signed_in(browser, web_app, name)
+    assert "At least 7 characters" in told(page)
+    with services.db.read() as tx:
+        person = account.find_by_login(tx, name)
+        assert person is not None
+
+    assert "password-changed" in Page(renew(browser, page).text).ids
+
+    assert "You are signed in as" in told(browser.get("/account/ways-in"))
+    assert "You are signed in as" not in told(other.get("/account/ways-in"))
+    assert "consent-allow" in Page(attempt(browser.another(), web_app, name, NEW).text).ids
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ({"password": "wrong"}, "Check the one you have until now."),
+        ({"new-password-again": "Another-99"}, "The two that you typed are not the same."),
+        ({"new-password": "Ab1", "new-password-again": "Ab1"}, "It has fewer than 7 characters."),
+        ({"new-password": "x" * 5000, "new-password-again": "x" * 5000}, "Passwords here have at most 4096 bytes."),
+        ({}, "the last one is too new"),
+    ],
+)
+def test_a_password_that_is_not_changed_is_told_why(
+    browser: Any, web_app: Any, someone: Callable[..., str], join: Any, typed: dict[str, str], words: str
+) -> None:
+    name = someone()
+    join()
+    page = renew(browser, signed_in(browser, web_app, name), **typed)
+    assert page.status_code == 400
+    assert words in told(page)
+    assert "consent-allow" in Page(attempt(browser.another(), web_app, name).text).ids
+
+
+@pytest.mark.attack("FD10")
+def test_guessing_from_an_open_session_counts_with_sign_in(
+    browser: Any, web_app: Any, domain: Domain, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    join()
+    page = signed_in(browser, web_app, name)
+    for _ in range(4):
+        assert renew(browser, page, password="a guess").status_code == 400
+    assert failures(domain, name) == ([b"2"], [])
+
+
+@pytest.mark.attack("FD11")
+def test_the_password_of_who_bears_the_name_now_is_not_changed_by_who_bore_it(
+    browser: Any, web_app: Any, domain: Domain, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    join()
+    page = signed_in(browser, web_app, name)
+    assert domain.line.delete(f"CN={name},{STAFF}")
+    domain.person(name)
+    assert renew(browser, page).status_code == 400
+    assert failures(domain, name)[0] in ([], [b"0"])
+
+
+def test_nobody_changes_a_password_without_a_session_or_in_another_account(
+    browser: Any, web_app: Any, alice: Any, someone: Callable[..., str], join: Any
+) -> None:
+    join()
+    page = signed_in(browser, web_app, someone())
+    path = page.request.path
+    stranger = browser.another()
+    assert "new-password-submit" not in Page(stranger.get(path).text).ids
+    stranger.sign_in(alice, web_app)
+    assert "new-password-submit" not in Page(stranger.get(path).text).ids
+    browser.http.delete_cookie("__Host-gh_session")
+    assert "Sign in to one of your apps first" in told(renew(browser, page))
 
 
 def test_a_catalogue_signs_in_and_sends_elsewhere_for_a_new_password(
