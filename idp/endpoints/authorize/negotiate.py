@@ -72,7 +72,8 @@ def _asking(visit: Visit) -> tuple[Ready, TicketConnector] | None:
     """Return the connector whose domain this browser is in, if it may be asked for a ticket now."""
     asked = visit.request
     wants_presence = bool(asked.prompt & {prompt.LOGIN, prompt.SELECT_ACCOUNT}) or asked.max_age is not None
-    if wants_presence or visit.here is not None or visit.situation.progress.link_waits:
+    wants_somebody = asked.subject is not None or bool(asked.claims.subjects())  # a ticket may be another's
+    if wants_presence or wants_somebody or visit.here is not None or visit.situation.progress.link_waits:
         return None
     address = caller()
     for ready in services().connectors.all(visit.now):

@@ -160,8 +160,16 @@ def test_a_first_second_factor_is_not_added_by_what_a_machine_holds(
     assert "enrol-submit" in Page(typed.text).ids
 
 
-@pytest.mark.parametrize("wish", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "600"}])
-def test_an_app_that_wants_somebody_present_gets_no_ticket(
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"prompt": "login"},
+        {"prompt": "select_account"},
+        {"max_age": "600"},
+        {"claims": '{"id_token": {"sub": {"value": "somebody"}}}'},
+    ],
+)
+def test_an_app_that_wants_somebody_present_or_somebody_named_gets_no_ticket(
     browser: Any, web_app: Any, join: Any, machine: Tickets, person: str, wish: dict[str, str]
 ) -> None:
     join()
