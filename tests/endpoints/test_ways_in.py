@@ -107,6 +107,22 @@ def test_a_no_links_nothing_and_is_not_asked_again(
     assert not linked(services, alice)
 
 
+@pytest.mark.attack("FD20")
+@pytest.mark.usefixtures("connected")
+def test_of_two_answers_one_counts(
+    browser: Browser, web_app: App, alice: Person, upstream: Upstream, services: Any
+) -> None:
+    browser.sign_in(alice, web_app)
+    asked = come_back(browser, upstream)
+    browser.post(asked, "link-allow")
+    with services.db.write() as tx:
+        identity.unlink(tx, identity.of_account(tx, alice.id)[0].id)
+
+    browser.post(asked, "link-allow")
+
+    assert not linked(services, alice)
+
+
 @pytest.mark.usefixtures("connected")
 def test_asks_the_provider_for_a_sign_in_of_now(browser: Browser, web_app: App, alice: Person) -> None:
     browser.sign_in(alice, web_app)

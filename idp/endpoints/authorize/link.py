@@ -50,7 +50,9 @@ def decide() -> ResponseReturnValue:
         return redirect(visit.url(Step.LINK), 303)
     try:
         with services().db.write() as tx:
-            if yes and handshake.forget(tx, waiting.handshake_id):
+            if not handshake.forget(tx, waiting.handshake_id):
+                return visits.onward(visit.signin.id)  # of two answers one counts
+            if yes:
                 federated.link(tx, ready, waiting.who, here.account, visit.now)
             signin.change(tx, visit.signin.id, visit.now, link_waits=None)
             services().audit.record(
