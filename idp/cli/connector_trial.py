@@ -8,11 +8,12 @@ from typing import IO
 
 import click
 
-from idp.accounts import connectors, mapping
+from idp.accounts import connectors, foretelling, mapping
 from idp.cli.connector_rows import find, in_words, sealer_of
 from idp.cli.context import opened
 from idp.cli.key import config_option, json_option
 from idp.cli.shown import facts, show, table
+from idp.federation.connector import Connector, Identity, PasswordConnector
 from idp.federation.oauth2 import OAuth2
 from idp.federation.oidc import Oidc
 from idp.jose.strict import JoseError, loads
@@ -32,12 +33,14 @@ def test(name: str, sample: str | None, config: Path | None, *, as_json: bool) -
             rules = [rule for rule, _ in store.rules(tx, row.id)]
         ready = connectors.make(row, sealer_of(context))
         try:
-            found = [
-                {"step": each.step, "passed": each.passed, "words": each.words}
-                for each in ready.connector.examine(sample)
-            ]
+            walked = list(ready.connector.examine(sample))
+            who = _person(ready.connector, sample) if all(each.passed for each in walked) else None
         finally:
             ready.connector.close()
+        if who is not None:
+            with context.db.read() as tx:
+                walked += foretelling.roles_of(tx, row.id, who)
+    found = [{"step": each.step, "passed": each.passed, "words": each.words} for each in walked]
     failed = [each for each in found if not each["passed"]]
     columns = ("step", "passed", "words")
     answer = {"connector": name, "passed": not failed, "rules": len(rules), "findings": found}
@@ -95,6 +98,11 @@ def keys(name: str, config: Path | None) -> None:
 
 
 COMMANDS = (test, claims, keys)
+
+
+def _person(connector: Connector, sample: str | None) -> Identity | None:
+    """Look up whom a name means, where that takes no sign-in."""
+    return connector.find(sample) if sample is not None and isinstance(connector, PasswordConnector) else None
 
 
 def _claims_in(file: IO[bytes]) -> dict[str, object]:

@@ -25,10 +25,15 @@ def file(tmp_path: Path, slapd: Slapd, authority: Authority) -> Path:
 def test_a_directory_is_added_tried_mapped_read_and_removed(cli: Any, orders: Any, file: Path) -> None:
     assert "connected" in cli.told("connector", "add", "example", str(file))
     walked = cli.json("connector", "test", "example", "--user", "alice")
-    assert [each["step"] for each in walked["findings"]] == ["TLS", "bind", "search", "person", "groups"]
+    assert [each["step"] for each in walked["findings"]] == ["TLS", "bind", "search", "person", "groups", "roles"]
+    assert "no rule is made" in walked["findings"][-1]["words"]
     cli.told("role", "create", "https://orders.example", "clerk", "--scope", "read")
     rule = ("connector", "map", "example", f"group:{group('outer')}", "https://orders.example", "clerk")
     assert "gives clerk" in cli.told(*rule)
+    walked = cli.json("connector", "test", "example", "--user", "alice")
+    assert walked["findings"][-1]["words"] == "group outer gives clerk at https://orders.example: read"
+    walked = cli.json("connector", "test", "example", "--user", "user000001")
+    assert "no rule fits" in walked["findings"][-1]["words"]
     shown = cli.told("connector", "show", "example", "--json")
     assert "outer" in shown
     assert READER[1] not in shown

@@ -89,7 +89,8 @@ def test_a_provider_whose_name_hangs_is_given_up_in_time(upstream: Upstream, mon
     with pytest.raises(NotSignedIn) as refused:
         connector.begin(BACK)
 
-    assert (refused.value.outcome, refused.value.code) == (Outcome.UNAVAILABLE, "its name was not found in time")
+    assert refused.value.outcome is Outcome.UNAVAILABLE
+    assert refused.value.code in {"its name was not found in time", "time is up"}
     assert time.monotonic() - began < 2
 
 
