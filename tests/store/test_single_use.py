@@ -127,6 +127,19 @@ def test_tries_run_out_and_come_back_with_the_window(db, now):
         assert taken == [True, True, False]
         assert not counter.take(tx, "ip", now + MINUTE - dt.timedelta(seconds=1), limit=2, window=MINUTE)
         assert counter.take(tx, "ip", now + MINUTE, limit=2, window=MINUTE)
+
+
+@pytest.mark.attack("FD10")
+def test_where_each_try_begins_the_window_it_ends_after_a_quiet_one_alone(db, now):
+    """As a directory counts: tries at the end of one window and at the begin of the next must not add up there."""
+
+    def take(tx, seconds):
+        at = now + dt.timedelta(seconds=seconds)
+        return counter.take(tx, "who", at, limit=3, window=MINUTE, from_last=True)
+
+    with db.write() as tx:
+        assert [take(tx, at) for at in (0, 50, 100, 150)] == [True, True, True, False]
+        assert [take(tx, at) for at in (159, 160)] == [False, True]
         assert tx.get(Counter, "ip").failures == 1
 
 
