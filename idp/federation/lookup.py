@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Final
 
+UNKNOWN: Final = "no such host"
 MOST: Final = 32  # names under way at a time; each is one thread, and the names are those of an operator's providers
 
 
@@ -36,7 +37,7 @@ class Lookups:
         if not question.done.wait(seconds):
             raise TimeoutError("no answer in time")
         if question.trouble is not None:
-            raise OSError("no such host") from question.trouble
+            raise OSError(UNKNOWN) from question.trouble
         return question.found
 
     def _asked(self, host: str, port: int) -> _Question:

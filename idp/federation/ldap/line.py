@@ -11,8 +11,10 @@ from typing import Any, Final
 import ldap3
 from ldap3.core.exceptions import LDAPException
 
+from idp.federation import lookup
 from idp.federation.ldap.address import Address
 from idp.federation.ldap.answers import SUCCESS, Answer, Entry, Gone, entries
+from idp.federation.ldap.server import Server
 from idp.federation.ldap.tls import Socket, Verified
 
 BASE: Final = ldap3.BASE
@@ -28,17 +30,9 @@ class Line:
 
     def __init__(self, address: Address, tls: ssl.SSLContext, *, seconds: float) -> None:
         until = time.monotonic() + seconds
-        server = ldap3.Server(
-            address.host,
-            port=address.port,
-            use_ssl=address.scheme == "ldaps",
-            tls=Verified(tls),
-            get_info=ldap3.NONE,
-            connect_timeout=seconds,
-        )
         self.address = address
         self._wire = ldap3.Connection(
-            server,
+            Server(address, Verified(tls), until=until),
             auto_referrals=False,
             check_names=False,
             raise_exceptions=False,
@@ -178,6 +172,8 @@ def _told(trouble: Exception) -> Gone:
         return Gone("tls", "the certificate is for another name" if hostname else "the certificate is not trusted")
     if "startTLS" in text or "wrap socket" in text or "SSL" in text.upper():
         return Gone("tls", "TLS could not be agreed")
-    if "timed out" in text:
+    if text == lookup.UNKNOWN:
+        return Gone("reach", "its name is not known")
+    if "timed out" in text or isinstance(trouble, TimeoutError):
         return Gone("reach", "no answer in time")
     return Gone("reach", "no server answers there")
