@@ -14,7 +14,7 @@ from idp.federation.directory import new_password
 from idp.federation.ldap.answers import Answer
 from idp.federation.registry import Made, make
 from tests.services.authority import Authority
-from tests.services.samba import DOMAIN, PASSWORD, STAFF, Domain, Samba
+from tests.services.samba import ADMIN, DOMAIN, PASSWORD, ROOT, STAFF, Domain, Samba
 
 pytestmark = pytest.mark.xdist_group("samba")
 NEW = "Wholly-New-77"
@@ -123,6 +123,40 @@ def test_the_rules_are_told_in_words(corp: ActiveDirectory) -> None:
         "Not your name or your user name",
         "None of your last 24 passwords",
     )
+
+
+def test_where_finer_rules_apply_they_are_told_or_none_if_they_may_not_be_read(
+    corp: ActiveDirectory, samba: Samba, authority: Authority, domain: Domain, someone: Callable[..., str]
+) -> None:
+    name = someone(pwdLastSet=0)
+    policy = f"CN=strict,CN=Password Settings Container,CN=System,{ROOT}"
+    finer = {
+        "msDS-PasswordSettingsPrecedence": "1",
+        "msDS-PasswordReversibleEncryptionEnabled": "FALSE",
+        "msDS-PasswordHistoryLength": "3",
+        "msDS-PasswordComplexityEnabled": "FALSE",
+        "msDS-MinimumPasswordLength": "15",
+        "msDS-MinimumPasswordAge": "0",
+        "msDS-MaximumPasswordAge": "-36288000000000",
+        "msDS-LockoutThreshold": "0",
+        "msDS-LockoutObservationWindow": "-18000000000",
+        "msDS-LockoutDuration": "-18000000000",
+        "msDS-PSOAppliesTo": [f"CN={name},{STAFF}"],
+    }
+    assert domain.line.add(policy, ["top", "msDS-PasswordSettings"], finer), domain.line.result
+    config = {"servers": [samba.ldaps], "ca_file": str(authority.file), "domain": DOMAIN, "bind_dn": ADMIN[0]}
+    knowing = make("active_directory", Made(name="corp", config=config, secrets={"bind_password": ADMIN[1]}))
+    assert isinstance(knowing, ActiveDirectory)
+    try:
+        assert knowing.password_rules(name) == ("At least 15 characters", "None of your last 3 passwords")
+        assert corp.password_rules(name) == ()
+        for connector, why in ((knowing, "It has fewer than 15 characters."), (corp, new_password.UNSAID)):
+            with pytest.raises(PasswordRefused) as caught:
+                connector.change_password(name, PASSWORD, NEW, always)
+            assert str(caught.value) == why
+    finally:
+        knowing.close()
+        assert domain.line.delete(policy)
 
 
 @pytest.mark.attack("FD10")
