@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from idp.store import account, identity
+from idp.store import connector as store
 from tests.services.authority import Authority
 from tests.services.slapd import PEOPLE, READER, Slapd, group
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -38,6 +44,11 @@ def test_a_directory_is_added_tried_mapped_read_and_removed(cli: Any, orders: An
     assert "outer" in shown
     assert READER[1] not in shown
     assert cli.json("connector", "sync", "example", "--dry-run")["read"] == 28
+    assert [cli.json("connector", "sync", "example", *more)["full"] for more in ((), (), ("--full",))] == [
+        True,
+        False,
+        True,
+    ]
     assert cli.json("connector", "list")["connectors"][0]["name"] == "example"
     assert "is gone" in cli.told(*rule, "--remove")
     assert "no such rule" in cli.refused(*rule, "--remove")
@@ -55,3 +66,30 @@ def test_what_is_wrong_is_said_by_its_field_and_never_by_its_value(cli: Any, fil
     file.write_text("kind = ")
     assert "not TOML" in cli.refused("connector", "add", "example", str(file))
     assert "no such connector" in cli.refused("connector", "show", "example")
+
+
+def test_a_dry_run_says_a_line_for_each_person_and_does_nothing(cli: Any, file: Path, slapd: Slapd) -> None:
+    cli.told("connector", "add", "example", str(file))
+    with cli.db.write() as tx:
+        row = store.find(tx, "example")
+        for name, external_id in (("gone", "1"), ("locked", _key_of(cli, "locked"))):
+            made = account.create(tx, username=name, now=NOW)
+            facts = {"account_id": made.id, "username": name, "username_key": name, "email": None}
+            identity.create(tx, connector_id=row.id, external_id=external_id, now=NOW, **facts)
+    for _ in range(2):
+        said = cli.told("connector", "sync", "example", "--dry-run")
+        assert "- locked  closed: locked" in said
+        assert "- gone  closed: gone" in said
+    assert cli.json("user", "show", "locked")["state"] == "open"
+    assert cli.json("connector", "sync", "example")["gone"] == ["gone"]
+    assert cli.json("user", "show", "locked")["state"] == "closed"
+
+
+def _key_of(cli: Any, name: str) -> str:
+    """Return the key of somebody, as the test of the connector says it."""
+    (said,) = [each["words"] for each in _findings(cli, name) if each["step"] == "person"]
+    return said.partition("key ")[2].partition(",")[0]
+
+
+def _findings(cli: Any, name: str) -> Any:
+    return json.loads(cli.run("connector", "test", "example", "--user", name, "--json").stdout)["findings"]
