@@ -12,6 +12,7 @@ import pytest
 
 from idp.accounts import connectors
 from idp.accounts.connectors import Definition
+from idp.accounts.throttle import Refusal, Throttle, Try
 from idp.federation.active_directory import ActiveDirectory
 from idp.federation.connector import NotSignedIn, Outcome
 from idp.store import account, audit, identity, totp
@@ -323,6 +324,27 @@ def test_guessing_from_an_open_session_counts_with_sign_in(
     for _ in range(4):
         assert renew(browser, page, password="a guess").status_code == 400
     assert failures(domain, name) == ([b"2"], [])
+
+
+@pytest.mark.attack("LG10")
+@pytest.mark.parametrize("refusal", [Refusal.ACCOUNT, Refusal.ADDRESS])
+def test_who_has_to_wait_for_sign_in_has_to_wait_for_a_new_password(
+    browser: Any,
+    web_app: Any,
+    domain: Domain,
+    someone: Callable[..., str],
+    join: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Refusal,
+) -> None:
+    must, may = someone(pwdLastSet=0), someone()
+    join()
+    other = browser.another()
+    first, second = attempt(browser, web_app, must), signed_in(other, web_app, may)
+    monkeypatch.setattr(Throttle, "take", lambda *_, **__: Try(refusal=refusal))
+    assert renew(browser, first, password="a guess").status_code == (429 if refusal is Refusal.ADDRESS else 400)
+    assert renew(other, second, password="a guess").status_code == 400
+    assert [failures(domain, name)[0] in ([], [b"0"]) for name in (must, may)] == [True, True]
 
 
 @pytest.mark.attack("FD11")
