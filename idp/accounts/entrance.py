@@ -265,7 +265,9 @@ def realm_of(login: str) -> str | None:
     r"""Return the realm that a name carries: DOMAIN\user, or what follows its only @ (FD14)."""
     prefix, backslash, rest = login.strip().partition("\\")
     if backslash:
-        return prefix.lower() if prefix.isalnum() and prefix.isascii() and rest and "\\" not in rest else None
+        # NetBIOS names have few letters beside these, and a dash is common.
+        plain = prefix.replace("-", "").replace("_", "")
+        return prefix.lower() if plain.isalnum() and plain.isascii() and rest and "\\" not in rest else None
     return domain_of(login)
 
 
