@@ -148,7 +148,6 @@ def renew(tx: Session, ready: Ready, who: Identity, link: store.Identity, now: d
         rules=[rule for rule, _ in connectors.rules(tx, ready.id)],
         roles=store.roles(tx, link.id),
     )
-    store.seen(tx, link.id, now)
     return take_over(tx, who, link, before, now)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import ssl
@@ -19,6 +20,7 @@ from sqlalchemy import insert
 from idp.store import api, role
 from idp.store.account import Account
 from idp.store.identity import Identity
+from tests.bench.processes import peak_mb
 from tests.faults.signing_in import Timed
 from tests.fixtures import clients
 from tests.fixtures.clients import App
@@ -168,12 +170,16 @@ def _sync(firm: Firm, *words: str) -> tuple[dict[str, object], Spent]:
     argv = [IDP, "connector", "sync", "corp", *words, "--json", "--config", firm.provider.config]
     began = time.monotonic()
     with out.open("wb") as file, subprocess.Popen(argv, stdout=file, cwd=firm.provider.folder) as process:
-        _, status, spent = os.wait4(process.pid, 0)
+        peak, ended = 0.0, 0
+        while not ended:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                peak = max(peak, peak_mb(process.pid))
+            time.sleep(0.05)
+            ended, status, used = os.wait4(process.pid, os.WNOHANG)
         process.returncode = os.waitstatus_to_exitcode(status)
     took = time.monotonic() - began
     assert process.returncode == 0
-    core = spent.ru_utime + spent.ru_stime
-    return json.loads(out.read_bytes()), Spent(clock=took, core=core, peak=spent.ru_maxrss / 1024)
+    return json.loads(out.read_bytes()), Spent(clock=took, core=used.ru_utime + used.ru_stime, peak=peak)
 
 
 def _link_all(provider: Provider, connector_id: str) -> None:
