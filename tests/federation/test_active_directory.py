@@ -11,6 +11,7 @@ import pytest
 
 from idp.federation.active_directory import ActiveDirectory
 from idp.federation.connector import Identity, Mark, Misconfigured, NotSignedIn, Outcome
+from idp.federation.directory import usn
 from idp.federation.ldap.answers import NO_SUCH_OBJECT, Answer
 from idp.federation.registry import Made, make
 from tests.services.authority import Authority
@@ -223,6 +224,16 @@ def test_a_mark_of_another_controller_or_of_one_that_was_set_back_is_not_followe
     assert mark is not None
     with corp.look({**mark, **other}, datetime.now(UTC)) as look:
         assert not look.follows
+
+
+def test_a_controller_that_does_not_say_how_far_it_is_leaves_no_mark(
+    corp: ActiveDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usn, "ROOT", ("defaultNamingContext",))
+    with corp.look({"service": "", "invocation": "", "usn": ""}, datetime.now(UTC)) as look:
+        assert not look.follows
+        assert look.mark() is None
+        assert list(look.people_in([f"CN=nobody,{STAFF}"])) == []
 
 
 def test_who_may_not_see_what_was_deleted_is_not_told_that_nothing_was(

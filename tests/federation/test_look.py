@@ -115,3 +115,20 @@ def test_a_mark_never_lies_before_the_last_nor_behind_what_may_still_come(
     assert mark["time"] <= left["time"] < (began - timedelta(seconds=50)).strftime("%Y%m%d%H%M%SZ")
     with connect(servers=[corp.server.ldaps]).look(left, began - timedelta(hours=1)) as look:
         assert look.mark() == left
+
+
+def test_groups_are_read_as_far_as_they_count(corp: Corp, connect: Connect, mark: Mark) -> None:
+    corp.put(group("inner"), "description", "another")
+    flat = connect(servers=[corp.server.ldaps], nested_groups=False)
+    with flat.look(mark, now()) as look:
+        assert ["inner"] in [[each.name for each in climbed] for climbed in look.changed_groups()]
+        assert {who.username for who in look.people_in([group("outer")])} == set()
+    with connect(servers=[corp.server.ldaps], groups="none").look(mark, now()) as look:
+        assert list(look.changed_groups()) == []
+
+
+def test_where_the_stamp_may_not_be_read_the_next_look_reads_everybody(corp: Corp, connect: Connect) -> None:
+    with connect(servers=[corp.server.ldaps]).look(None, now()) as look:
+        look.stamp = "description"
+        assert len(list(look.everybody())) >= 27
+        assert look.mark() is None
