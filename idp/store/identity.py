@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, select, text, update
+from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.account import Account
@@ -125,9 +125,9 @@ def roster(tx: Session, connector_id: str, *, after: str = "", limit: int = 1000
 
 
 def arrived(tx: Session, connector_id: str, since: dt.datetime) -> Sequence[JsonObject]:
-    """Return the groups of whoever has come by a connector since a moment."""
-    chosen = select(Identity.groups).where(Identity.connector_id == connector_id, Identity.last_login_at >= since)
-    return tx.scalars(chosen).all()
+    """Return the groups of whoever has come by a connector, or was linked to it, since a moment."""
+    came = or_(Identity.last_login_at >= since, Identity.created_at >= since)
+    return tx.scalars(select(Identity.groups).where(Identity.connector_id == connector_id, came)).all()
 
 
 def among(tx: Session, connector_id: str, external_ids: Sequence[str]) -> dict[str, tuple[Identity, Account]]:
