@@ -156,6 +156,9 @@ class SignIn(BaseSettings):
         600, ge=1, description="Sign-ins that one client address may begin in a minute; loopback is not counted."
     )
     throttle_per_minute: int = Field(3000, ge=1, description="Failures a minute allowed to everybody together.")
+    throttle_exchanges_per_minute: int = Field(
+        6000, ge=1, description="Exchanges that one client may ask for in a minute, refused ones included."
+    )
 
 
 GROUPS = (Identity, Storage, Serving, Lifetimes, Keys, SignIn)

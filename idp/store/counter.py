@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import and_, case, delete, or_, update
+from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
@@ -36,6 +36,11 @@ def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.time
         where=or_(fresh, Counter.failures < limit),
     )
     return tx.scalar(changed.returning(Counter.failures)) is not None
+
+
+def began(tx: Session, key: str) -> dt.datetime | None:
+    """Return when the window of a key began."""
+    return tx.scalar(select(Counter.updated_at).where(Counter.key == key))
 
 
 def attempt(tx: Session, key: str, now: dt.datetime, *, ceiling: int) -> int | None:
