@@ -38,6 +38,8 @@ def cli() -> None:
 @click.option("--require-acr", type=click.Choice(acr.LEVELS), help="The sign-in must have been at least this strong.")
 @click.option("--require-may-act", is_flag=True, help="The token it brings must name it in may_act.")
 @click.option("--may-act", metavar="CLIENT", help="Only this client may act with its token.")
+@click.option("--narrow", is_flag=True, help="Leave out scopes beyond what it may get, instead of refusing.")
+@click.option("--per-minute", type=click.IntRange(min=1), help="How often at most; as all clients if left out.")
 @click.option("--owner", help="Who answers for it.")
 @click.option("--review-by", type=click.DateTime(["%Y-%m-%d"]), help="When to look at it again.")
 @config_option
@@ -110,6 +112,8 @@ def _policy(tx: Session, target: Api, given: dict[str, object]) -> dict[str, obj
         "require_acr": given["require_acr"],
         "require_may_act": given["require_may_act"],
         "may_act": given["may_act"],
+        "mode": exchange_policy.NARROW if given["narrow"] else exchange_policy.REFUSE,
+        "per_minute": given["per_minute"],
         "owner": given["owner"],
         "review_by": review_by.date() if isinstance(review_by, dt.datetime) else None,
     }
@@ -149,6 +153,8 @@ def _row(policy: ExchangePolicy, audience: str, today: dt.date) -> dict[str, obj
         "require_acr": policy.require_acr,
         "require_may_act": policy.require_may_act,
         "may_act": policy.may_act,
+        "mode": policy.mode,
+        "per_minute": policy.per_minute,
         "owner": policy.owner,
         "review_by": None if policy.review_by is None else policy.review_by.isoformat(),
         "review_overdue": policy.overdue(today),
