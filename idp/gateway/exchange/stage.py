@@ -107,7 +107,7 @@ def _refuse(decision: Decision, failed: Failed) -> None:
         decision.no(_invalid(decision), reason)
     elif failed.kind == "stronger":
         decision.no(_stronger(decision), reason)
-    elif failed.kind == "away":
+    elif failed.kind in {"away", "too_many"}:
         waits = ((b"retry-after", b"%d" % failed.retry_after),)
         decision.no(_refusal(503, "temporarily_unavailable", waits), reason)
     else:
