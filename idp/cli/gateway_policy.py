@@ -113,7 +113,7 @@ def what_can(roles: Sequence[str], file: Path, *, as_json: bool) -> None:
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @_JSON
-@click.option("--exit-code", is_flag=True, help="End with 1 when somebody gains or loses reach.")
+@click.option("--exit-code", is_flag=True, help="End with 1 when anybody's reach differs.")
 def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
     """Compare two files: which routes differ, and who gains or loses reach."""
     changes = diff(read(old), read(new))
@@ -122,7 +122,7 @@ def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
         click.echo(json.dumps(rows, indent=2))
     else:
         click.echo("\n".join(map(str, changes)) or "The two files say the same.")
-    if exit_code and any(each.what in {"gains", "loses"} for each in changes):
+    if exit_code and any(each.who for each in changes):
         raise click.exceptions.Exit(1)
 
 
@@ -215,7 +215,7 @@ def _row(route: Route, holder: reach.Holder, config: Config, method: str) -> dic
     return {
         "who": holder.name,
         "answer": reach.reach(route, holder, method),
-        "if": [words.sentence(condition) for condition in reach.conditions(route, holder, method)],
+        "if": list(reach.conditions(route, holder, method)),
         "with_other_roles": reach.needs_company(route, holder, reach.everything(config), method),
     }
 

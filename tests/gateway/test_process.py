@@ -38,7 +38,7 @@ def file(tmp_path, issuer, upstream) -> Path:
 def test_check_says_what_the_file_allows(file):
     said = CliRunner().invoke(cli, ["check", "--config", str(file)])
     assert said.exit_code == 0
-    assert "5 routes, 1 issuers; everything else is denied" in said.output
+    assert "5 routes, 1 issuer; everything else is denied" in said.output
     line = next(line for line in said.output.splitlines() if "order-write" in line)
     assert "POST,PUT api.example/orders/{oid} for https://orders.example" in line
     assert line.endswith("with orders:write, role boss or role clerk")

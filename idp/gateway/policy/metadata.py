@@ -17,6 +17,7 @@ from idp.gateway.answers import Headers
 from idp.gateway.config import Config
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.model import Scope
+from idp.gateway.routes import bare
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 PREFIX: Final = WELL_KNOWN.encode()
@@ -71,9 +72,10 @@ def answer(found: Mapping[str, Document], method: str, host: bytes, target: byte
     """Answer a request for a document; None when it is for something else."""
     if not target.startswith(PREFIX) or method not in _READ:
         return None
-    asked = host.decode("latin-1").lower(), target.partition(b"?")[0].decode("latin-1")
+    asked, path = host.decode("latin-1").lower(), target.partition(b"?")[0].decode("latin-1")
     for document in found.values():
-        if (document.host, document.path) == asked:
+        # As with routes: a host that names no port is meant at every port.
+        if document.path == path and document.host in {asked, bare(asked)}:
             head = (
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(document.body)),

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from idp.gateway import asgi, wsgi
+from idp.gateway.policy import metadata
 from tests.gateway.policy.ground import ISSUER, Ground, challenge, file, route
 from tests.gateway.policy.reference import Ask
 from tests.gateway.raw import request
@@ -81,6 +82,17 @@ def test_beside_a_front_the_gateway_describes_too(serve, issuer):
     )
     assert front.ask(request(target="/.well-known/oauth-protected-resource")).json()["resource"] == HERE
     assert front.ask(request(target="/.well-known/oauth-protected-resource/none")).status == 404
+
+
+def test_a_name_is_described_at_every_port_and_a_port_at_its_own():
+    found = Ground(TEXT).gate.rules.documents
+    for host in (b"api.example", b"API.example", b"api.example:8088"):
+        assert metadata.answer(found, "GET", host, metadata.PREFIX) is not None, host
+    there = TEXT.replace(HERE, f"{HERE}:8443").replace('hosts = ["api.example"]', 'hosts = ["api.example:8443"]')
+    with_port = Ground(there).gate.rules.documents
+    assert metadata.answer(with_port, "GET", b"api.example:8443", metadata.PREFIX) is not None
+    for host in (b"api.example", b"api.example:8088"):
+        assert metadata.answer(with_port, "GET", host, metadata.PREFIX) is None, host
 
 
 @pytest.mark.parametrize(("method", "length"), [("GET", 150), ("HEAD", 0)])
