@@ -10,7 +10,7 @@ import click
 from idp.cli import client_sender
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import MFA, opened, read_secret
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.shown import client_facts, facts, show, table
 from idp.clients import issuer_api, registration
 from idp.clients.client import (
@@ -28,7 +28,7 @@ from idp.clients.client import (
 from idp.clients.registration import GRANT_TYPES, Registration
 from idp.jose.keys import ALGS
 from idp.protocol.scope import OFFLINE, OPENID
-from idp.store import api, client
+from idp.store import api, client, taking
 from idp.store.client import Client
 from idp.store.database import Session
 from idp.store.digests import digest, new_secret
@@ -154,7 +154,10 @@ def scope(
     with opened(config) as context, context.db.write() as tx:
         _find(tx, client_id)
         for each in _scope_ids(tx, scopes) if audience is None else _scopes_at(tx, audience, scopes):
-            (client.refuse_scope if taken else client.allow_scope)(tx, client_id, each)
+            if taken:
+                taking.scope_from_client(tx, client_id, each, moment())
+            else:
+                client.allow_scope(tx, client_id, each)
         # The version tells every worker that its copy is old.
         client.change(tx, client_id, context.now, {})
         event = "client.scopes_removed" if taken else "client.scopes_added"

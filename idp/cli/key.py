@@ -118,7 +118,8 @@ def withdraw(kid: str | None, config: Path | None, *, everything: bool, yes: boo
         answer({"withdrawn": sorted(gone), "signing": {row.alg: row.id for row in signing}})
         return
     click.echo(
-        "Withdrawn. The provider refuses its tokens within a second, gateways with their next fetch of the keys."
+        "Withdrawn. The provider and the gateways that hear its events refuse its tokens within a second, "
+        "other gateways with their next fetch of the keys."
     )
     for row in signing:
         click.echo(f"{row.alg} is signed by {row.id}.")

@@ -19,7 +19,7 @@ from idp.jose.keys import SigningKey
 from idp.jose.sign import sign
 from idp.jose.verify import verify
 from idp.protocol import security_event
-from idp.store import account, audit, client, event, grant, group, prune
+from idp.store import account, audit, client, event, grant, group, prune, taking
 from idp.store import api as apis
 from idp.store import token as tokens
 from idp.store.event import Event, Stream, Waiting
@@ -189,13 +189,14 @@ def test_every_way_to_end_something_is_told(ask, read, services, browser, web_ap
 
 
 @pytest.mark.spec("OpenID CAEP 1.0 section 3.2")
-def test_a_person_who_leaves_a_group_needs_new_tokens(ask, read, services, alice, clock):
+def test_a_person_who_leaves_a_group_needs_new_tokens(ask, read, services, browser, web_app, alice, clock):
     ask()
+    browser.tokens(web_app, alice, scope="openid")
     with services.db.write() as tx:
-        administration.leave(tx, group.find(tx, "staff").id, alice.id, clock())
+        taking.person_from_group(tx, group.find(tx, "staff").id, alice.id, clock())
     answer = ask()
     (told,) = read(answer).values()
-    assert (told.kind, told.ids, told.not_before) == ("account", (alice.id,), int(clock().timestamp()) + 1)
+    assert (told.kind, told.ids, told.not_before) == ("account", (alice.id,), int(clock().timestamp()) + 2)
     (said,) = answer.json["sets"].values()
     assert security_event.TOKEN_CLAIMS_CHANGE in strict.loads(strict.split(said).payload)["events"]
 

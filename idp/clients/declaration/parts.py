@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from idp.clients.declaration import model
 from idp.clients.declaration.model import Moved
-from idp.store import api, client, exchange_policy, holders, role
+from idp.store import api, client, exchange_policy, holders, role, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,23 +49,23 @@ def _put_exchange(tx: Session, item: Item, facts: Facts, now: datetime) -> None:
     exchange_policy.put(tx, client_id=item[2], api_id=_api(tx, item), now=now, **policy)
 
 
-def _remove_api(tx: Session, item: Item, _now: datetime) -> None:
-    api.remove(tx, _api(tx, item))
+def _remove_api(tx: Session, item: Item, now: datetime) -> None:
+    taking.whole_api(tx, _api(tx, item), now)
 
 
 def _remove_scope(tx: Session, item: Item, now: datetime) -> None:
     scope_id = _scope(tx, item[1], item[2])
     for client_id in holders.clients(tx, scope_id):
         client.change(tx, client_id, now, {})  # the version tells every worker that its copy is old
-    api.remove_scope(tx, scope_id)
+    taking.whole_scope(tx, scope_id, now)
 
 
-def _remove_role(tx: Session, item: Item, _now: datetime) -> None:
-    role.remove(tx, _role(tx, item))
+def _remove_role(tx: Session, item: Item, now: datetime) -> None:
+    taking.whole_role(tx, _role(tx, item), now)
 
 
-def _remove_grants(tx: Session, item: Item, _now: datetime) -> None:
-    role.remove_scope(tx, _role(tx, item), _scope(tx, item[1], item[3]))
+def _remove_grants(tx: Session, item: Item, now: datetime) -> None:
+    taking.scope_from_role(tx, _role(tx, item), _scope(tx, item[1], item[3]), now)
 
 
 def _remove_client(tx: Session, item: Item, now: datetime) -> None:
