@@ -9,12 +9,12 @@ import click
 
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import opened
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.shown import facts, show, table
 from idp.clients.client import NONE, TOKEN_EXCHANGE
 from idp.protocol import acr
 from idp.settings import durations
-from idp.store import client, exchange_policy
+from idp.store import client, exchange_policy, taking
 from idp.store.api import Api
 from idp.store.client import Client
 from idp.store.database import Session
@@ -54,7 +54,7 @@ def allow(client_id: str, audience: str, config: Path | None, *, as_json: bool, 
     with opened(config) as context, context.db.write() as tx:
         found, target = _find_client(tx, client_id), find_api(tx, audience)
         wanted = _policy(tx, target, given)
-        exchange_policy.put(tx, client_id=client_id, api_id=target.id, now=context.now, **wanted)
+        taking.exchange_of_client(tx, client_id, target, moment(), wanted)
         if TOKEN_EXCHANGE not in found.grant_types:
             client.change(tx, client_id, context.now, {"grant_types": [*found.grant_types, TOKEN_EXCHANGE]})
         context.record(tx, "exchange.allowed", client_id=client_id, audience=audience, policy=_recorded(wanted))
@@ -80,9 +80,9 @@ def listing(client_id: str | None, config: Path | None, *, as_json: bool) -> Non
 @config_option
 @json_option
 def remove(client_id: str, audience: str, config: Path | None, *, as_json: bool) -> None:
-    """Allow it no longer. Tokens exchanged before live out their short life."""
+    """Allow it no longer; gateways that listen refuse what it has exchanged, for any API, within a second."""
     with opened(config) as context, context.db.write() as tx:
-        if not exchange_policy.remove(tx, client_id, find_api(tx, audience).id):
+        if not taking.exchange_from_client(tx, client_id, find_api(tx, audience).id, moment()):
             raise click.ClickException("no such exchange; see `idp exchange list`")
         context.record(tx, "exchange.removed", client_id=client_id, audience=audience)
     row = {"client_id": client_id, "audience": audience, "allowed": False}

@@ -8,18 +8,21 @@ each service, and one in the queue of each stream for each of these. `now` is to
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
+from typing import Final
 
 from sqlalchemy import ColumnElement, Select, exists, select, union
 from sqlalchemy.orm import Session, aliased
 
-from idp.store import api, client, event, group, role
-from idp.store.api import ApiScope
+from idp.store import api, client, event, exchange_policy, group, role
+from idp.store.api import Api, ApiScope
 from idp.store.client import ClientScope
 from idp.store.grant import Grant
 from idp.store.group import GroupMember, GroupRole
 from idp.store.role import ClientRole, Role, RoleScope
 
-ROLES = "roles changed"
+ROLES: Final = "roles changed"
+_MANNERS: Final = ("allow_delegation", "allow_impersonation")
 
 _OtherMember, _OtherGroupRole = aliased(GroupMember), aliased(GroupRole)
 _OtherRoleScope, _OtherClientRole = aliased(RoleScope), aliased(ClientRole)
@@ -79,6 +82,26 @@ def scope_from_client(tx: Session, client_id: str, scope_id: str, now: dt.dateti
         client.tell(tx, client_id, now, reason=ROLES)
 
 
+def exchange_from_client(tx: Session, client_id: str, api_id: str, now: dt.datetime) -> bool:
+    """A client may no longer exchange for an API; say whether it could. What it has exchanged for others goes too."""
+    if not exchange_policy.remove(tx, client_id, api_id):
+        return False
+    client.tell(tx, client_id, now, reason=ROLES)
+    return True
+
+
+def exchange_of_client(tx: Session, client_id: str, of: Api, now: dt.datetime, wanted: Mapping[str, object]) -> None:
+    """Write how far a client may exchange for an API; if that is less than before, its tokens of before are void."""
+    before = exchange_policy.find(tx, client_id, of.audience)
+    less = before is not None and (
+        not set(before.allowed_scopes) <= _names(wanted["allowed_scopes"])
+        or any(getattr(before, manner) and not wanted[manner] for manner in _MANNERS)
+    )
+    exchange_policy.put(tx, client_id=client_id, api_id=of.id, now=now, **wanted)
+    if less:
+        client.tell(tx, client_id, now, reason=ROLES)
+
+
 def whole_role(tx: Session, role_id: str, now: dt.datetime) -> None:
     """Delete a role."""
     _tell_people(tx, now, GroupRole.role_id == role_id)
@@ -103,6 +126,10 @@ def whole_api(tx: Session, api_id: str, now: dt.datetime) -> None:
     allowed = select(ClientScope.client_id).where(ClientScope.scope_id.in_(scopes))
     _tell_services(tx, now, allowed, select(ClientRole.client_id).where(ClientRole.role_id.in_(roles)))
     api.remove(tx, api_id)
+
+
+def _names(listed: object) -> set[str]:
+    return set(listed) if isinstance(listed, list) else set()
 
 
 def _tell_people(tx: Session, now: dt.datetime, *which: ColumnElement[bool]) -> None:

@@ -107,6 +107,38 @@ def test_a_scope_that_a_client_may_ask_for_no_longer_voids_the_tokens_of_its_use
     assert (one.kind, one.ids) == ("client", ["web-app"])
 
 
+POLICY = {"allowed_scopes": ["read", "write"], "allow_delegation": True, "allow_impersonation": True}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told_of"),
+    [
+        ({}, False),
+        ({"allowed_scopes": ["read", "write", "more"]}, False),
+        ({"max_ttl": 60}, False),
+        ({"allowed_scopes": ["read"]}, True),
+        ({"allow_impersonation": False}, True),
+        ({"allow_delegation": False}, True),
+        (None, True),
+    ],
+)
+def test_an_exchange_that_may_no_longer_be_so_voids_what_was_exchanged(db, it, changed, told_of):
+    with db.write() as tx:
+        orders = api.find(tx, ORDERS)
+        taking.exchange_of_client(tx, "rover", orders, it.now, POLICY)
+        if changed is None:
+            assert taking.exchange_from_client(tx, "rover", it.orders, it.now)
+        else:
+            taking.exchange_of_client(tx, "rover", orders, it.now, {**POLICY, **changed})
+    assert [(each.kind, each.ids) for each in told(db, it)] == [("client", ["rover"])] * told_of
+
+
+def test_an_exchange_that_was_never_allowed_is_no_loss(db, it):
+    with db.write() as tx:
+        assert not taking.exchange_from_client(tx, "robot", it.orders, it.now)
+    assert not told(db, it)
+
+
 def test_tokens_of_before_are_refused_and_the_next_ones_are_not(db, it):
     with db.write() as tx:
         taking.role_from_group(tx, it.staff, it.clerk, it.now)
