@@ -47,6 +47,20 @@ def test_without_scopes_in_the_file_the_provider_decides(make):
     assert "scope" not in ground.provider.asked[0]
 
 
+@pytest.mark.attack("TX8")
+@pytest.mark.spec("RFC 8693 section 2.2.1")
+def test_fewer_scopes_will_do_where_the_route_says_so(make):
+    wanted = 'audience = "https://stock.example", scope = ["orders:read", "orders:write"]'
+    ground = make(exchange=f'{{ {wanted}, mode = "narrow" }}')
+    ground.provider.changed = {"scope": "orders:read"}
+    assert claims(sent(ground.ask()))["scope"] == "orders:read"
+    ground.provider.changed = {"scope": "orders:read admin"}
+    assert ground.ask(a_token(jti="jti-2")).reason == "exchange: the token has more scopes"
+    ground = make(exchange=f"{{ {wanted} }}")
+    ground.provider.changed = {"scope": "orders:read"}
+    assert ground.ask().reason == "exchange: the token has fewer scopes"
+
+
 def test_the_address_may_be_configured(make):
     ground = make(issuer='token_endpoint = "https://inside.example/token"')
     sent(ground.ask())
