@@ -71,7 +71,7 @@ class Binding:
         self._around = around
         self._wanted = wanted
         self._refusal = answers.invalid_token(metadata)
-        self._proof = challenge.proved(self._refusal)
+        self._proof = challenge.unproved(metadata)
         self._bad_proof = challenge.bad_proof(metadata)
         self.demands = wanted.dpop == "required" or wanted.mtls
 

@@ -72,6 +72,11 @@ def beside(route: Route) -> Iterator[str]:
     yield from map(limit, route.limits or ())
     if route.concurrency is not None:
         yield f"at most {route.concurrency} at a time"
+    yield from onward(route)
+
+
+def onward(route: Route) -> Iterator[str]:
+    """Say with what a request goes on, beside the identity."""
     if route.exchange is not None:
         yield f"goes on with a token {route.exchange}"
     if route.assertion is not None:

@@ -9,7 +9,7 @@ from string import Template
 from typing import Final
 
 from idp.gateway import files
-from idp.gateway.policy import words
+from idp.gateway.policy import reasons, words
 from idp.gateway.policy.diff import needs
 from idp.gateway.status.figures import day, many, moment, number, span
 from idp.gateway.status.look import Facts
@@ -135,7 +135,7 @@ def _refusals(facts: Facts) -> str:
         (
             _time(each.at),
             f'<span class="mono">{escape(each.method)} {escape(each.path)}</span>{_small(each.route or "no route")}',
-            escape(each.reason) + (_small("let pass: shadow mode") if each.shadow else ""),
+            escape(reasons.said(each.reason, each.rule)) + (_small("let pass: shadow mode") if each.shadow else ""),
             escape(str(each.status)),
             f'<span class="mono">{escape(each.id)}</span>',
         )
