@@ -52,6 +52,9 @@ class Serving(BaseSettings):
     port: Port = Field(8000, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=64, description="Worker processes.")
     threads: int = Field(8, ge=1, le=64, description="Threads of each worker.")
+    worker_on_one_core: bool = Field(
+        True, description="A busy worker keeps its threads on one core, and moves when that is crowded."
+    )
     metrics_port: Port = Field(9100, description="Port of the Prometheus metrics, on loopback; 0 turns them off.")
     front: Literal["proxy", "tls"] = Field(
         "proxy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -113,3 +114,27 @@ def test_a_flood_is_told_to_come_back_while_slots_stay_bounded(monkeypatch: pyte
     for thread in threads:
         thread.join()
     assert (most, refused) == (2, 18)
+
+
+def test_a_worker_tied_to_one_core_hashes_on_any(cheap: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = os.sched_getaffinity(0)
+    seen: list[set[int]] = []
+
+    def matches(_stored: str, _secret: bytes) -> bool:
+        seen.append(os.sched_getaffinity(0))
+        return True
+
+    monkeypatch.setattr(cheap, "_matches", matches)
+
+    def sign_in() -> None:
+        cheap.verify(None, "a password")
+        seen.append(os.sched_getaffinity(0))
+
+    os.sched_setaffinity(0, {min(every)})  # as the first thread of a worker is, which itself answers nobody
+    try:
+        answering = threading.Thread(target=sign_in)
+        answering.start()
+        answering.join()
+    finally:
+        os.sched_setaffinity(0, every)
+    assert seen == [every, {min(every)}]

@@ -16,7 +16,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 from granian.server.common import AbstractServer
 
-from idp.cli.serving import room
+from idp.cli.serving import core, room
 from idp.cli.serving.connections import Watch
 from idp.cli.serving.room import Room
 from idp.settings import Settings
@@ -99,6 +99,8 @@ def _load(master: int, settings: Settings) -> WSGIApplication:
     """Import the application, once in each worker, and put the room before it."""
     end_with(master)
     app: WSGIApplication = importlib.import_module(TARGET).app
+    if settings.worker_on_one_core:
+        core.keep()
     waiting = Room(app, seats=settings.threads)
     Watch(waiting, settings.port).start()
     return waiting
