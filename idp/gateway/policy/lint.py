@@ -59,11 +59,7 @@ def _of(route: Route, config: Config, today: dt.date) -> Said:
     if route.limits is None:
         yield "warning", "has no limit: one caller may take all of it (`limit = []` says that this is meant)"
     if _asks_about_anything(route, config):
-        yield (
-            "note",
-            "has no limit that counts addresses before the token is looked at: each made-up reference costs a question "
-            'at the provider (`limit = [{ by = "ip", before = true, ... }]`)',
-        )
+        yield "note", "takes references, and no limit by ip comes before: each made-up one costs the provider an answer"
     if route.mode == "shadow":
         yield "note", "is in shadow mode: every sound token passes"
     elif reach.reach(route, reach.Holder(name="", roles=frozenset(), scopes=frozenset()), "GET") == "yes":

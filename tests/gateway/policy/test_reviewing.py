@@ -103,6 +103,20 @@ def test_the_linter_takes_a_limit_by_default_for_one():
     assert not any("has no limit" in str(finding) for finding in lint.findings(parse(text), TODAY))
 
 
+@pytest.mark.attack("IN3")
+@pytest.mark.parametrize(
+    ("limit", "noted"),
+    [('[{ by = "client", rate = "1/s" }]', True), ("[]", True), ('[{ by = "ip", rate = "1/s" }]', False)],
+)
+def test_the_linter_says_that_made_up_references_are_asked_about(limit, noted):
+    issuer = "[issuers.main]\n"
+    referring = issuer + 'reference_tokens = true\nclient = { id = "gateway", secret_file = "/nowhere" }\n'
+    text = file(route(f"limit = {limit}"))
+    assert issuer in text
+    for told, read in ((noted, text.replace(issuer, referring)), (False, text)):
+        assert any("made" in str(finding) for finding in lint.findings(parse(read), TODAY)) is told
+
+
 def changes(*routes: tuple[str, str]) -> list[str]:
     before, after = (file(*(pair[at] for pair in routes), ROLES) for at in (0, 1))
     return [str(change) for change in diff(parse(before), parse(after))]
