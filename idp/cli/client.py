@@ -56,7 +56,9 @@ cli.add_command(client_sender.edit)
 @click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it proves itself; a secret by default.")
 @click.option("--grant", "grants", type=click.Choice(GRANT_TYPES), multiple=True, help="Grant type; may be repeated.")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; openid, profile, email by default.")
-@click.option("--api", "apis", multiple=True, metavar="AUDIENCE", help="Every scope of this API; may be repeated.")
+@click.option(
+    "--api", "apis", multiple=True, metavar="AUDIENCE", help="What --scope names of this API, else all of it."
+)
 @click.option("--jwks", type=click.File("rb"), help="File with its public keys, or certificates (x5c).")
 @click.option("--dpop-bound", is_flag=True, help="Its tokens are bound to a key that it proves each time (DPoP).")
 @click.option("--certificate-bound", is_flag=True, help="Its tokens are bound to its TLS certificate.")
@@ -250,10 +252,16 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _allow(tx: Session, client_id: str, names: Iterable[str], audiences: Iterable[str]) -> None:
-    ids = _scope_ids(tx, names)
+    """Allow of each API what is named of it, or all of it where nothing is; other names must be of one API."""
+    wanted = tuple(names)
+    said: set[str] = set()
+    ids: set[str] = set()
     for audience in audiences:
-        ids.extend(each.id for each in api.scopes(tx, find_api(tx, audience).id))
-    for each in ids:
+        has = {each.name: each.id for each in api.scopes(tx, find_api(tx, audience).id)}
+        named = has.keys() & set(wanted)
+        said |= named
+        ids.update(has[name] for name in named or has)
+    for each in sorted(ids.union(_scope_ids(tx, (name for name in wanted if name not in said)))):
         client.allow_scope(tx, client_id, each)
 
 
@@ -264,7 +272,7 @@ def _scope_ids(tx: Session, names: Iterable[str]) -> list[str]:
     for name in wanted:
         audiences = [audience for audience, _ in known.get(name, ())]
         if len(audiences) != 1:
-            one = f"several APIs have the scope {name}: say which by `idp client scope CLIENT {name} --api API`"
+            one = f"several APIs have the scope {name}: say which by --api"
             trouble = one if audiences else f"no scope {name}"
             raise click.ClickException(f"{trouble}; see `idp api list`")
         scope_row = api.find_scope(tx, find_api(tx, audiences[0]).id, name)
