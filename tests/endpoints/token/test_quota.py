@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from idp.gateway.exchange.outcome import of_error
 from idp.store import audit
 from tests.endpoints.token.conftest import ORDERS, STOCK, allow, exchange
 
@@ -29,6 +30,9 @@ def test_a_client_that_asks_too_often_is_told_when_to_come_again(http, services,
     assert (answer.status_code, answer.headers["Cache-Control"]) == (429, "no-store")
     assert answer.json == {"error": "too_many_requests", "error_description": "too many exchanges in a minute"}
     assert answer.headers["Retry-After"] == "50"
+    # What the gateway makes of it.
+    heard = of_error(answer.status_code, answer.json["error"], answer.headers["Retry-After"])
+    assert (heard.kind, heard.retry_after) == ("too_many", 50)
     exchange(http, gateway, subject)
     assert sorted(refused(services)) == ["invalid_request", "invalid_request", "too_many_requests"]
     assert exchange(http, keeper, first, audience=ORDERS).status_code == 200
