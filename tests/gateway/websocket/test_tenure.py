@@ -9,11 +9,12 @@ import time
 import pytest
 
 from idp.gateway.load import parse
+from idp.gateway.principal import Principal
 from idp.gateway.request import Request
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.tenure import Tenure
 from idp.gateway.verifier import Unavailable
-from tests.gateway.issuer import a_key
+from tests.gateway.issuer import AUDIENCE, a_key
 from tests.gateway.raw import Client, request
 from tests.gateway.websocket.conftest import live_text
 from tests.gateway.websocket.peer import wait_until
@@ -205,6 +206,8 @@ def test_a_key_that_was_withdrawn_ends_what_it_let_through(own, issuer):
         ('audience = "https://orders.example"', 'audience = "https://other.example"', "audience"),
         ('path = "/live/', 'path = "/dead/', "no_route"),
         ('method = ["GET"], path = "/live/{topic}" }', 'method = ["POST"], path = "/live/{topic}" }', "no_route"),
+        ("websocket = true", 'websocket = true\nbind = { dpop = "required" }', "not bound to a key"),
+        ("websocket = true", 'websocket = true\nbind = { dpop = "optional" }', None),
         ("revocation = { ", "#", None),
     ],
 )
@@ -219,6 +222,19 @@ def test_rules_that_change_are_asked_at_once(old, new, why, own, issuer, upstrea
     else:
         ground.gate.replace(parse(text.replace(old, new, 1)))
     assert ground.after(1) == ([why] if why else [])
+
+
+@pytest.mark.attack("TK33")
+@pytest.mark.parametrize(("proved", "why"), [(True, []), (False, ["bound to a key"])])
+def test_what_was_proved_when_it_came_is_not_asked_for_again(proved, why, own, issuer, monkeypatch):
+    ground, claims = (
+        Ground(own, issuer.token()),
+        {"sub": "a", "aud": AUDIENCE, "client_id": "b", "scope": "orders:read"},
+    )
+    bound = Principal({**claims, "cnf": {"jkt": "A" * 43}})
+    ground.decision.proved = proved
+    monkeypatch.setattr(ground.decision.rule.verifier, "verify", lambda *_: (bound, True))
+    assert ground.after(31) == why
 
 
 @pytest.mark.attack("GW22")
