@@ -156,13 +156,16 @@ class InsufficientScope(ProtocolError):
 
 
 class TooManyRequests(ProtocolError):
-    """The client has used up what it may ask for now (RFC 6585 section 4). `first` of them since it could ask."""
+    """The client has used up what it may ask for now (RFC 6585 section 4); it has no registered name.
+
+    `first` since it could ask: the others are not worth a record each.
+    """
 
     error = "too_many_requests"
     status = 429
 
-    def __init__(self, description: str = "", *, retry_after: int, first: bool = True) -> None:
-        super().__init__(description)
+    def __init__(self, description: str = "", *, reason: str = "", retry_after: int = 60, first: bool = True) -> None:
+        super().__init__(description, reason=reason)
         self.retry_after = retry_after
         self.first = first
 
