@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
     """
     trim_environment()
     logs.configure(settings.log_level)
+    logs.log.info("server.begins", server="granian", issuer=settings.issuer, host=settings.host, port=settings.port)
     # A worker that is told to end before it listens to signals would have its master's ears, and be waited for.
     os.register_at_fork(after_in_child=_hear_for_oneself)
     pause, server = SHORTEST_PAUSE, _server(settings)

@@ -94,6 +94,7 @@ def _always(current: Callable[[], ssl.SSLContext]) -> Callable[[Any, Any], ssl.S
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
     logs.configure(settings.log_level)
+    logs.log.info("server.begins", server="gunicorn", issuer=settings.issuer, host=settings.host, port=settings.port)
     master = os.getpid()
     try:
         Gunicorn(settings).run()
