@@ -18,6 +18,7 @@ from idp.gateway.config import Config
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.model import Scope
 from idp.gateway.routes import bare
+from idp.jose.dpop import ALGS
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 PREFIX: Final = WELL_KNOWN.encode()
@@ -65,6 +66,9 @@ def _facts(config: Config, audience: str) -> dict[str, object]:
         "authorization_servers": sorted({issuers[route.issuer] for route in routes}),
         "scopes_supported": sorted(scopes),
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(ALGS),
+        "dpop_bound_access_tokens_required": all(route.bind.dpop == "required" for route in routes),
+        "tls_client_certificate_bound_access_tokens": any(route.bind.mtls for route in routes),
     }
 
 

@@ -38,7 +38,32 @@ def test_every_audience_that_is_ours_is_described():
         "authorization_servers": [ISSUER],
         "scopes_supported": ["a:read", "b:read"],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "RS256", "EdDSA", "PS256"],
+        "dpop_bound_access_tokens_required": False,
+        "tls_client_certificate_bound_access_tokens": False,
     }
+
+
+@pytest.mark.spec("RFC 9728 section 2")
+@pytest.mark.parametrize(
+    ("binds", "dpop", "mtls"),
+    [
+        (("dpop", "dpop"), True, False),
+        (("dpop", None), False, False),
+        (("mtls", None), False, True),
+        (("mtls", "dpop"), False, True),
+    ],
+)
+def test_whether_every_token_has_to_be_bound_is_said(binds, dpop, mtls):
+    routes = [
+        route(f'bind = {{ {bind} = "required" }}' if bind else "", name=f"r{number}", path=f"/{number}")
+        for number, bind in enumerate(binds)
+    ]
+    certificate = '[headers]\nclient_certificate = "ClientCert"\n'
+    text = file(*routes, NAMED, certificate, top='trusted_proxies = ["10.0.0.0/8"]')
+    said = json.loads(Ground(text).gate.rules.documents[HERE].body)
+    assert said["dpop_bound_access_tokens_required"] is dpop
+    assert said["tls_client_certificate_bound_access_tokens"] is mtls
 
 
 @pytest.mark.attack("GW17")
