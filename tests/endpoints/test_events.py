@@ -201,6 +201,27 @@ def test_a_person_who_leaves_a_group_needs_new_tokens(ask, read, services, brows
     assert security_event.TOKEN_CLAIMS_CHANGE in strict.loads(strict.split(said).payload)["events"]
 
 
+@pytest.mark.attack("GW20")
+def test_a_withdrawn_key_is_told_under_another_and_for_as_long_as_it_may_be_believed(ask, read, services, clock):
+    ask()
+    services.keyring.ensure(clock())
+    before = {row.id for row, state in services.keyring.listing(clock()) if state == "signing"}
+    assert services.keyring.withdraw_all(clock()) >= before
+    told = read(ask()).values()
+    assert {(each.kind, each.not_before) for each in told} == {("key", None)}
+    assert {kid for each in told for kid in each.ids} >= before
+    assert {each.until - int(clock().timestamp()) > 7 * 86_400 for each in told} == {True}
+
+
+def test_a_key_withdrawn_twice_is_told_once(ask, read, services, clock):
+    ask()
+    services.keyring.ensure(clock())
+    (kid, *_) = (row.id for row, _ in services.keyring.listing(clock()))
+    assert services.keyring.withdraw(kid, clock())
+    assert not services.keyring.withdraw(kid, clock())
+    assert [each.ids for each in read(ask()).values()] == [(kid,)]
+
+
 def test_many_grants_fit_into_small_events(ask, read, services, db, alice, web_app, clock):
     ask()
     now = clock()
