@@ -113,6 +113,12 @@ def enable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     return change(tx, client_id, now, {"disabled_at": None})
 
 
+def void(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
+    """Void the tokens that a client has by now, here and at gateways."""
+    tell(tx, client_id, now, reason=reason)
+    change(tx, client_id, now, {"not_before": now.replace(microsecond=0) + CACHED})
+
+
 def remove(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Delete a client and everything that hangs on it."""
     tell(tx, client_id, now, reason="client removed")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import and_, case, delete, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
-from idp.store.types import Base
+from idp.store.prepared import Prepared
+from idp.store.types import Base, UtcDateTime
 
 
 class Counter(Base):
@@ -22,20 +23,28 @@ class Counter(Base):
     updated_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
+_KEY, _NOW, _LIMIT = bindparam("key"), bindparam("now", type_=UtcDateTime()), bindparam("limit", type_=Integer())
+_OPENED = Counter.updated_at <= bindparam("opened")
+_TAKE = upsert.prepared(
+    Counter,
+    lambda insert: (
+        insert.values(key=_KEY, failures=1, blocked_until=None, updated_at=_NOW)
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "failures": case((_OPENED, 1), else_=Counter.failures + 1),
+                "updated_at": case((_OPENED, _NOW), else_=Counter.updated_at),
+            },
+            where=or_(_OPENED, Counter.failures < _LIMIT),
+        )
+        .returning(Counter.failures)
+    ),
+)
+
+
 def take(tx: Session, key: str, now: dt.datetime, *, limit: int, window: dt.timedelta) -> bool:
     """Take one of `limit` tries per window; false when none is left. The window starts with its first try."""
-    opened = now - window
-    fresh = Counter.updated_at <= opened
-    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
-    changed = statement.on_conflict_do_update(
-        index_elements=["key"],
-        set_={
-            "failures": case((fresh, 1), else_=Counter.failures + 1),
-            "updated_at": case((fresh, now), else_=Counter.updated_at),
-        },
-        where=or_(fresh, Counter.failures < limit),
-    )
-    return tx.scalar(changed.returning(Counter.failures)) is not None
+    return _TAKE.one(tx, {"key": key, "now": now, "limit": limit, "opened": now - window}) is not None
 
 
 def began(tx: Session, key: str) -> dt.datetime | None:
@@ -43,29 +52,41 @@ def began(tx: Session, key: str) -> dt.datetime | None:
     return tx.scalar(select(Counter.updated_at).where(Counter.key == key))
 
 
+_FREE = or_(Counter.blocked_until.is_(None), Counter.blocked_until <= _NOW)
+_ATTEMPT = upsert.prepared(
+    Counter,
+    lambda insert: (
+        insert.values(key=_KEY, failures=1, blocked_until=None, updated_at=_NOW)
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={"failures": Counter.failures + 1, "updated_at": _NOW},
+            where=and_(_FREE, Counter.failures < _LIMIT),
+        )
+        .returning(Counter.failures)
+    ),
+)
+
+
 def attempt(tx: Session, key: str, now: dt.datetime, *, ceiling: int) -> int | None:
     """Count a try before it is evaluated and return its number; None while the key must wait, or at the ceiling.
 
     The row stays locked until the commit: the wait that follows from the number is set before the next try looks.
     """
-    statement = upsert.insert(tx, Counter).values(key=key, failures=1, blocked_until=None, updated_at=now)
-    free = or_(Counter.blocked_until.is_(None), Counter.blocked_until <= now)
-    changed = statement.on_conflict_do_update(
-        index_elements=["key"],
-        set_={"failures": Counter.failures + 1, "updated_at": now},
-        where=and_(free, Counter.failures < ceiling),
-    )
-    return tx.scalar(changed.returning(Counter.failures))
+    row = _ATTEMPT.one(tx, {"key": key, "now": now, "limit": ceiling})
+    return None if row is None else row[0]
+
+
+_BEGUN = and_(Counter.blocked_until.is_not(None), Counter.blocked_until == bindparam("begun"))
+_GIVE_BACK = Prepared(
+    update(Counter)
+    .where(Counter.key == bindparam("counted"), Counter.failures > 0)
+    .values(failures=Counter.failures - 1, blocked_until=case((_BEGUN, None), else_=Counter.blocked_until))
+)
 
 
 def give_back(tx: Session, key: str, blocked_until: dt.datetime | None = None) -> None:
     """Give a try back that was taken and turned out not to be a failure, and end the wait that it began."""
-    begun = and_(Counter.blocked_until.is_not(None), Counter.blocked_until == blocked_until)
-    tx.execute(
-        update(Counter)
-        .where(Counter.key == key, Counter.failures > 0)
-        .values(failures=Counter.failures - 1, blocked_until=case((begun, None), else_=Counter.blocked_until))
-    )
+    _GIVE_BACK.run(tx, {"counted": key, "begun": blocked_until})
 
 
 def block(tx: Session, key: str, until: dt.datetime) -> None:
@@ -74,6 +95,9 @@ def block(tx: Session, key: str, until: dt.datetime) -> None:
     tx.execute(update(Counter).where(Counter.key == key, shorter).values(blocked_until=until))
 
 
+_RESET = Prepared(delete(Counter).where(Counter.key == _KEY))
+
+
 def reset(tx: Session, key: str) -> None:
     """Forget a counter."""
-    tx.execute(delete(Counter).where(Counter.key == key))
+    _RESET.run(tx, {"key": key})

@@ -79,14 +79,14 @@ def role_from_client(tx: Session, role_id: str, client_id: str, now: dt.datetime
 def scope_from_client(tx: Session, client_id: str, scope_id: str, now: dt.datetime) -> None:
     """A client may no longer ask for a scope: whoever its tokens are about, they may name it."""
     if client.refuse_scope(tx, client_id, scope_id):
-        client.tell(tx, client_id, now, reason=ROLES)
+        client.void(tx, client_id, now, reason=ROLES)
 
 
 def exchange_from_client(tx: Session, client_id: str, api_id: str, now: dt.datetime) -> bool:
     """A client may no longer exchange for an API; say whether it could. What it has exchanged for others goes too."""
     if not exchange_policy.remove(tx, client_id, api_id):
         return False
-    client.tell(tx, client_id, now, reason=ROLES)
+    client.void(tx, client_id, now, reason=ROLES)
     return True
 
 
@@ -99,7 +99,7 @@ def exchange_of_client(tx: Session, client_id: str, of: Api, now: dt.datetime, w
     )
     exchange_policy.put(tx, client_id=client_id, api_id=of.id, now=now, **wanted)
     if less:
-        client.tell(tx, client_id, now, reason=ROLES)
+        client.void(tx, client_id, now, reason=ROLES)
 
 
 def whole_role(tx: Session, role_id: str, now: dt.datetime) -> None:
