@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
 from idp.store.prepared import Prepared
-from idp.store.types import Base, UtcDateTime
+from idp.store.types import Base, PlainText, UtcDateTime
 
 
 class Counter(Base):
@@ -23,7 +23,9 @@ class Counter(Base):
     updated_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-_KEY, _NOW, _LIMIT = bindparam("key"), bindparam("now", type_=UtcDateTime()), bindparam("limit", type_=Integer())
+_KEY = bindparam("key", type_=PlainText())
+_NOW = bindparam("now", type_=UtcDateTime())
+_LIMIT = bindparam("limit", type_=Integer())
 _OPENED = Counter.updated_at <= bindparam("opened")
 _TAKE = upsert.prepared(
     Counter,

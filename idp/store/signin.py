@@ -82,8 +82,8 @@ def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:
 @cache
 def _change(names: frozenset[str]) -> Prepared:
     waiting = (Signin.finished_at.is_(None), Signin.expires_at > bindparam("now"))
-    facts = {name: bindparam(name) for name in sorted(names)}
-    return Prepared(update(Signin).where(Signin.id == bindparam("key"), *waiting).values(facts).returning(Signin.id))
+    changed = update(Signin).where(Signin.id == bindparam("key"), *waiting)
+    return Prepared(changed.values({name: bindparam(name) for name in sorted(names)}).returning(Signin.id))
 
 
 def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bool:
