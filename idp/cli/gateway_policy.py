@@ -23,6 +23,7 @@ from idp.gateway.policy import reach, schema, words
 from idp.gateway.policy.diff import diff, needs
 from idp.gateway.policy.explain import explain
 from idp.gateway.policy.report import decisions, find, uses
+from idp.gateway.policy.surroundings import beside
 from idp.gateway.routes import Routes
 
 _FILE = click.option(
@@ -112,8 +113,9 @@ def what_can(roles: Sequence[str], file: Path, *, as_json: bool) -> None:
 @_JSON
 @click.option("--exit-code", is_flag=True, help="End with 1 when anybody's reach differs.")
 def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
-    """Compare two files: which routes differ, and who gains or loses reach."""
-    changes = diff(read(old), read(new))
+    """Compare two files: what they say beside their routes, which routes differ, and who gains or loses reach."""
+    found = diff(read(old), read(new))
+    changes = (*beside(old.read_text("utf-8"), new.read_text("utf-8")), *found)
     if as_json:
         rows = [{"what": each.what, "route": each.route, "who": each.who, "text": each.text} for each in changes]
         click.echo(json.dumps(rows, indent=2))

@@ -50,14 +50,19 @@ def _fields(one: Route, other: Route) -> Iterator[str]:
     for name in (each.name for each in fields(Route)):
         if name in {"id", "host", "methods", "path", "require", "when", "review", "limits", "bind"}:
             continue
-        if getattr(one, name) != getattr(other, name):
-            yield f"{name} was {getattr(one, name)}, now {getattr(other, name)}"
+        was, now = getattr(one, name), getattr(other, name)
+        if was != now:
+            yield f"{name} was {_shown(was)}, now {_shown(now)}"
     if one.limits != other.limits:
         yield f"limits were {_limits(one)}, now {_limits(other)}"
     if one.bind != other.bind and words.holder(one) == words.holder(other):
         yield f"asked for {one.bind}, now for {other.bind}"
     if one.review != other.review:
         yield f"review was {_review(one)}, now {_review(other)}"
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)
 
 
 def _limits(route: Route) -> str:

@@ -109,3 +109,24 @@ def test_check_says_with_what_a_request_goes_on(said) -> None:
     assert other.endswith("goes on with a statement of the gateway for b, good for 60 s")
     rows = json.loads(said("check", "--json", text=text))["routes"]
     assert [(row["exchange"], row["assertion"]) for row in rows] == [("https://b.example", None), (None, "b")]
+
+
+def test_what_stands_beside_the_routes_is_compared_in_the_words_of_the_file(tmp_path: Path) -> None:
+    one = file(route(), top='trusted_proxies = ["10.0.0.0/8"]')
+    more = '[server]\nadmin = "off"\n[headers]\nstrip = ["x-user", "x-roles"]\n[dpop]\nnonce = true\n'
+    two = file(route(), more, top='trusted_proxies = ["10.0.0.0/8", "::1/128"]')
+    files = tmp_path / "old.toml", tmp_path / "new.toml"
+    for path, text in zip(files, (one, two), strict=True):
+        path.write_text(text)
+    assert CliRunner().invoke(cli, ["diff", *map(str, files), "--exit-code"]).output.splitlines() == [
+        "changed: dpop.nonce was not said, now true",
+        "changed: headers.strip was not said, now x-user, x-roles",
+        "changed: server.admin was not said, now off",
+        "changed: trusted_proxies was 10.0.0.0/8, now 10.0.0.0/8, ::1/128",
+    ]
+
+
+def test_a_field_that_a_route_has_no_more_is_nothing() -> None:
+    one, other = (parse(file(route(field))) for field in ('timeout = "5s"', ""))
+    (change,) = diff(one, other)
+    assert str(change).endswith("seconds was 5.0, now nothing")
