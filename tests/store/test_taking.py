@@ -105,6 +105,8 @@ def test_a_scope_that_a_client_may_ask_for_no_longer_voids_the_tokens_of_its_use
         taking.scope_from_client(tx, "web-app", it.read, it.now)  # which it had not
     (one,) = told(db, it)
     assert (one.kind, one.ids) == ("client", ["web-app"])
+    with db.read() as tx:
+        assert client.find(tx, "web-app").not_before == one.not_before
 
 
 POLICY = {"allowed_scopes": ["read", "write"], "allow_delegation": True, "allow_impersonation": True}
