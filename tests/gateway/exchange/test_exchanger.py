@@ -84,7 +84,10 @@ def test_each_question_is_told_with_its_outcome(exchanger, endpoint, took):
     exchanger.ask(JOB).result(5)
     endpoint.outcome = Failed(kind="away", reason="x")
     exchanger._work(JOB, True, False)
-    assert [(route, outcome) for _, route, outcome in took] == [("stock", "issued"), ("stock", "away")]
+    endpoint.outcome = Failed(kind="too_many", reason="x")
+    exchanger._work(JOB, True, False)
+    assert [outcome for _, _, outcome in took] == ["issued", "away", "too_many"]
+    assert {route for _, route, _ in took} == {"stock"}
 
 
 def test_nobody_hears_of_revocations_without_a_feed(exchanger):
