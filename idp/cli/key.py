@@ -191,7 +191,8 @@ def told() -> Iterator[None]:
         raise click.ClickException("master_key_file: this is not the key the database was sealed with") from None
     except StoreUnavailable:
         raise click.ClickException(
-            "database_url: the database is away or has no tables; see `idp db check` and `idp db upgrade`"
+            "database_url: the database is away, or has no tables or older ones than this version needs; "
+            "see `idp db check` and `idp db upgrade`"
         ) from None
 
 
