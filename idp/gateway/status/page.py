@@ -141,7 +141,8 @@ def _refusals(facts: Facts) -> str:
         )
         for each in facts.refusals
     ]
-    hint = '<p class="soft">With the id, <span class="mono">idp gateway explain</span> says which rule it was.</p>'
+    command = '<span class="mono">idp gateway explain ID --log FILE</span>'
+    hint = f'<p class="soft">What stands behind a decision says {command}.</p>'
     return hint + _table("Last refusals", ("When", "Request", "Why", "Status", "Decision"), rows)
 
 
