@@ -44,7 +44,7 @@ def test_what_was_given_can_be_taken_away(cli: Cli) -> None:
         assert roles.entitlements(tx, ada["id"], ORDERS) == roles.Entitlements()
 
 
-@pytest.mark.attack("TK23")
+@pytest.mark.attack("IN4")
 def test_what_is_taken_away_is_told_to_gateways(cli: Cli) -> None:
     cli.told("client", "create", "robot", "--service", "--scope", "read", "--scope", "write")
     cli.told("role", "create", ORDERS, "clerk", "--scope", "read", "--scope", "write")

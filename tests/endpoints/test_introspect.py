@@ -95,7 +95,7 @@ def test_an_expired_token_is_inactive(http, web_app, tokens, clock):
     assert ask(http, web_app, tokens["refresh_token"]).json == INACTIVE
 
 
-@pytest.mark.attack("TK23")
+@pytest.mark.attack("IN4")
 @pytest.mark.parametrize("lost", ["membership", "role", "scope", "client's scope"])
 def test_a_token_that_names_what_its_person_has_no_more_is_inactive(
     http, services, gateway_client, web_app, alice, tokens, orders_api, clock, lost
@@ -115,7 +115,7 @@ def test_a_token_that_names_what_its_person_has_no_more_is_inactive(
     assert ask(http, web_app, tokens["refresh_token"]).json["active"]
 
 
-@pytest.mark.attack("TK23")
+@pytest.mark.attack("IN4")
 @pytest.mark.parametrize(
     ("lost", "active"), [(None, True), ("a scope it never names", True), ("role", False), ("scope", False)]
 )

@@ -87,7 +87,7 @@ def told(db, it):
         return event.waiting(tx, it.stream, since=it.now - dt.timedelta(hours=1), limit=1_000)
 
 
-@pytest.mark.attack("TK23")
+@pytest.mark.attack("IN4")
 @pytest.mark.parametrize(("take", "losers"), TAKEN.values(), ids=TAKEN.keys())
 def test_exactly_those_who_lose_something_are_told(db, it, take, losers):
     with db.write() as tx:
