@@ -198,6 +198,13 @@ def test_a_key_that_the_issuer_has_withdrawn_is_gone_whatever_a_fetch_still_show
     assert ground.kids() == set()
 
 
+def test_a_key_withdrawn_before_the_first_fetch_never_comes(ground):
+    ground.source.withdrawn([kid(0)])
+    assert ground.source.usable() is None
+    assert ground.source.refresh()
+    assert ground.kids() == set()
+
+
 def test_the_issuer_may_hurry_us_for_a_few_fetches(ground):
     ground.source.refresh()
     usual = ground.source.pause() / 2
