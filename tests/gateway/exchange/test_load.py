@@ -128,4 +128,4 @@ def test_what_changes_is_said_in_words():
         "now for a with b, used 60 s, naming nobody as actor" in each
         for each in said
     )
-    assert any("assertion was None, now for orders, good for 30 s" in each for each in said)
+    assert any("assertion was nothing, now for orders, good for 30 s" in each for each in said)
