@@ -12,4 +12,6 @@ pytest_plugins = (
     "tests.fixtures.clients",
     "tests.fixtures.browser",
     "tests.fixtures.evidence",
+    "tests.fixtures.tracer",
+    "tests.fixtures.chance",
 )
