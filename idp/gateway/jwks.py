@@ -162,7 +162,8 @@ class KeySource:
             self.refresh()
             for each in asked:
                 each.set_result(None)
-            if not self._asked:
+            # Whoever asked, or ended this, before the line that clears would otherwise wait for the next look.
+            if not (self._asked or self._stopping):
                 self._wake.wait(self._until_next())
 
     def _until_next(self) -> float:

@@ -169,9 +169,14 @@ def _serving() -> Iterator[Callable[[str | Config], Running]]:
 
         def end() -> None:
             server.should_exit = True
-            thread.join(10)
+            thread.join(30)
             log.close()
             assert not thread.is_alive()
+            # A look under way would go on into the next test.
+            for source in server._gate.sources.values():
+                if source._thread is not None:
+                    source._thread.join(30)
+                    assert not source._thread.is_alive()
 
         ends.append(end)
         deadline = time.monotonic() + 10

@@ -380,11 +380,34 @@ def threaded():
     assert not ground.source._thread.is_alive()
 
 
-def eventually(true, seconds: float = 3.0) -> None:
+def eventually(true, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+class EndsIt:
+    """Stands for the lock that a look begins with: who holds it ends the source, just before it forgets old calls."""
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        self._source.stop()
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+
+
+def test_an_end_that_comes_as_a_look_begins_is_not_slept_through(ground):
+    source = ground.source
+    source._turn = EndsIt(source)
+    thread = threading.Thread(target=source._run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert ground.kids() == {kid(0)}
 
 
 @pytest.mark.attack("GW19")
