@@ -13,6 +13,8 @@ BENCH_READY := $(VENV)/.ready-bench
 NODE_READY  := tests/interop/node_modules/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The suite starts hundreds of processes: where a shell forbids bytecode, each would compile the whole product again.
+export PYTHONDONTWRITEBYTECODE :=
 # Databases of the tests live in memory where they can: the suite is about rules, and the disk would set its pace.
 FAST_TMP := $(shell [ -w /dev/shm ] && echo /dev/shm || echo "$${TMPDIR:-/tmp}")
 # One more than a small machine has cores: many tests wait for a server to start, or to be refused.

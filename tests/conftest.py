@@ -13,4 +13,6 @@ pytest_plugins = (
     "tests.fixtures.elsewhere",
     "tests.fixtures.browser",
     "tests.fixtures.evidence",
+    "tests.fixtures.tracer",
+    "tests.fixtures.chance",
 )

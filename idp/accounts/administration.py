@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Throttle
 from idp.protocol.claims import ADDRESS, BOOLEANS, STANDARD
 from idp.store import account as store
-from idp.store import device, event, group, session, totp
+from idp.store import device, session, totp
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -52,17 +52,6 @@ def disable(tx: Session, account: Account, now: datetime) -> None:
     """Close an account and end its sessions and tokens (ASVS 5.0 section 7.4.2)."""
     store.disable(tx, account.id, now)
     session.end_account(tx, account.id, now)
-
-
-def leave(tx: Session, group_id: str, account_id: str, now: datetime) -> None:
-    """Take a person out of a group, and let gateways ask for tokens that know it.
-
-    The whole present second counts as before: a token of it may still name the roles. Apps get the next one by
-    their refresh tokens, which stay good.
-    """
-    group.remove_member(tx, group_id, account_id)
-    next_second = now.replace(microsecond=0) + timedelta(seconds=1)
-    event.tell(tx, "account", [account_id], now, reason="roles changed", not_before=next_second)
 
 
 def remove_factors(tx: Session, account: Account, now: datetime, *, sessions: Sessions) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,7 +62,8 @@ class Passwords:
             memory_cost=cost.memory_kib, time_cost=cost.time_cost, parallelism=cost.parallelism, type=Type.ID
         )
         # argon2 releases the GIL, so a slot is a core; more would only fill the memory.
-        self._slots = threading.BoundedSemaphore(slots or len(os.sched_getaffinity(0)))
+        self._cores = os.sched_getaffinity(0)
+        self._slots = threading.BoundedSemaphore(slots or len(self._cores))
         self._max_wait = max_wait
         self._dummy = self._hasher.hash(new_secret())
 
@@ -103,9 +104,17 @@ class Passwords:
         if not self._slots.acquire(timeout=self._max_wait):
             raise HashingBusy("too many sign-ins at once", reason="no hashing slot")
         try:
+            # A worker may keep to one core for the sake of the GIL; who works without it goes to any.
+            _go_to(self._cores)
             yield
         finally:
+            _go_to(os.sched_getaffinity(os.getpid()))  # where the worker is now: its first thread tells
             self._slots.release()
+
+
+def _go_to(cores: set[int]) -> None:
+    with suppress(OSError):  # none of them is ours any more: stay
+        os.sched_setaffinity(0, cores)
 
 
 def _bytes(password: str) -> bytes:

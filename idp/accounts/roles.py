@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from idp.clients.client import Client
-from idp.store import policy, role
+from idp.store import client, policy, role
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -41,6 +41,21 @@ def entitlements_at(tx: Session, account_id: str, audiences: Iterable[str]) -> d
 def client_entitlements(tx: Session, client_id: str, audience: str) -> Entitlements:
     """Return what a service client has for itself at one API, now."""
     return _entitlements(role.of_client(tx, client_id, audience))
+
+
+def still_held(tx: Session, claims: Mapping[str, object]) -> bool:
+    """Say whether whoever a token of ours is about still has, at its API, everything that it names."""
+    audience, sub = str(claims["aud"]), str(claims["sub"])
+    if audience == claims["iss"]:  # its own scopes hang on no role
+        return True
+    if "grant_id" in claims:
+        has = entitlements(tx, sub, audience)
+    else:
+        allowed = client.scopes(tx, sub).get(audience, frozenset())
+        has = Entitlements(roles=client_entitlements(tx, sub, audience).roles, scopes=allowed)
+    named = claims.get("roles", [])
+    roles = frozenset(map(str, named)) if isinstance(named, list) else frozenset()
+    return roles <= has.roles and has.scopes.issuperset(str(claims.get("scope", "")).split())
 
 
 def second_factor(

@@ -10,7 +10,7 @@ import click
 from idp.cli import client_sender
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import MFA, opened, read_secret
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.shown import client_facts, facts, show, table
 from idp.clients import issuer_api, registration
 from idp.clients.client import (
@@ -28,7 +28,7 @@ from idp.clients.client import (
 from idp.clients.registration import GRANT_TYPES, Registration
 from idp.jose.keys import ALGS
 from idp.protocol.scope import OFFLINE, OPENID
-from idp.store import api, client
+from idp.store import api, client, taking
 from idp.store.client import Client
 from idp.store.database import Session
 from idp.store.digests import digest, new_secret
@@ -56,7 +56,9 @@ cli.add_command(client_sender.edit)
 @click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it proves itself; a secret by default.")
 @click.option("--grant", "grants", type=click.Choice(GRANT_TYPES), multiple=True, help="Grant type; may be repeated.")
 @click.option("--scope", "scopes", multiple=True, help="A scope it may ask for; openid, profile, email by default.")
-@click.option("--api", "apis", multiple=True, metavar="AUDIENCE", help="Every scope of this API; may be repeated.")
+@click.option(
+    "--api", "apis", multiple=True, metavar="AUDIENCE", help="What --scope names of this API, else all of it."
+)
 @click.option("--jwks", type=click.File("rb"), help="File with its public keys, or certificates (x5c).")
 @click.option("--dpop-bound", is_flag=True, help="Its tokens are bound to a key that it proves each time (DPoP).")
 @click.option("--certificate-bound", is_flag=True, help="Its tokens are bound to its TLS certificate.")
@@ -154,7 +156,10 @@ def scope(
     with opened(config) as context, context.db.write() as tx:
         _find(tx, client_id)
         for each in _scope_ids(tx, scopes) if audience is None else _scopes_at(tx, audience, scopes):
-            (client.refuse_scope if taken else client.allow_scope)(tx, client_id, each)
+            if taken:
+                taking.scope_from_client(tx, client_id, each, moment())
+            else:
+                client.allow_scope(tx, client_id, each)
         # The version tells every worker that its copy is old.
         client.change(tx, client_id, context.now, {})
         event = "client.scopes_removed" if taken else "client.scopes_added"
@@ -247,10 +252,16 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _allow(tx: Session, client_id: str, names: Iterable[str], audiences: Iterable[str]) -> None:
-    ids = _scope_ids(tx, names)
+    """Allow of each API what is named of it, or all of it where nothing is; other names must be of one API."""
+    wanted = tuple(names)
+    said: set[str] = set()
+    ids: set[str] = set()
     for audience in audiences:
-        ids.extend(each.id for each in api.scopes(tx, find_api(tx, audience).id))
-    for each in ids:
+        has = {each.name: each.id for each in api.scopes(tx, find_api(tx, audience).id)}
+        named = has.keys() & set(wanted)
+        said |= named
+        ids.update(has[name] for name in named or has)
+    for each in sorted(ids.union(_scope_ids(tx, (name for name in wanted if name not in said)))):
         client.allow_scope(tx, client_id, each)
 
 
@@ -261,7 +272,7 @@ def _scope_ids(tx: Session, names: Iterable[str]) -> list[str]:
     for name in wanted:
         audiences = [audience for audience, _ in known.get(name, ())]
         if len(audiences) != 1:
-            one = f"several APIs have the scope {name}: say which by `idp client scope CLIENT {name} --api API`"
+            one = f"several APIs have the scope {name}: say which by --api"
             trouble = one if audiences else f"no scope {name}"
             raise click.ClickException(f"{trouble}; see `idp api list`")
         scope_row = api.find_scope(tx, find_api(tx, audiences[0]).id, name)

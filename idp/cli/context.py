@@ -20,7 +20,7 @@ from idp.cli.key import actor, load, moment, told
 from idp.clients.registration import Unregistrable
 from idp.protocol.errors import InvalidRequest
 from idp.settings import Settings
-from idp.store.account import Account, NameTaken, find_by_login
+from idp.store.account import Account, NameTaken, find, find_by_login
 from idp.store.database import Database, Session
 
 MFA = click.Choice(["off", "optional", "required"])
@@ -55,7 +55,8 @@ class Context:
 
     def account(self, tx: Session, login: str) -> Account:
         """Find an account by user name or e-mail, or say that there is none."""
-        found = find_by_login(tx, login)
+        named = find_by_login(tx, login)
+        found = named and find(tx, named.id)
         if found is None:
             raise click.ClickException("no such account; see `idp user list`")
         return found

@@ -9,12 +9,12 @@ import click
 
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import opened
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.shown import facts, show, table
 from idp.clients.client import NONE, TOKEN_EXCHANGE
 from idp.protocol import acr
 from idp.settings import durations
-from idp.store import client, exchange_policy
+from idp.store import client, exchange_policy, taking
 from idp.store.api import Api
 from idp.store.client import Client
 from idp.store.database import Session
@@ -38,6 +38,8 @@ def cli() -> None:
 @click.option("--require-acr", type=click.Choice(acr.LEVELS), help="The sign-in must have been at least this strong.")
 @click.option("--require-may-act", is_flag=True, help="The token it brings must name it in may_act.")
 @click.option("--may-act", metavar="CLIENT", help="Only this client may act with its token.")
+@click.option("--narrow", is_flag=True, help="Leave out scopes beyond what it may get, instead of refusing.")
+@click.option("--per-minute", type=click.IntRange(min=1), help="How often at most; as all clients if left out.")
 @click.option("--owner", help="Who answers for it.")
 @click.option("--review-by", type=click.DateTime(["%Y-%m-%d"]), help="When to look at it again.")
 @config_option
@@ -52,7 +54,7 @@ def allow(client_id: str, audience: str, config: Path | None, *, as_json: bool, 
     with opened(config) as context, context.db.write() as tx:
         found, target = _find_client(tx, client_id), find_api(tx, audience)
         wanted = _policy(tx, target, given)
-        exchange_policy.put(tx, client_id=client_id, api_id=target.id, now=context.now, **wanted)
+        taking.exchange_of_client(tx, client_id, target, moment(), wanted)
         if TOKEN_EXCHANGE not in found.grant_types:
             client.change(tx, client_id, context.now, {"grant_types": [*found.grant_types, TOKEN_EXCHANGE]})
         context.record(tx, "exchange.allowed", client_id=client_id, audience=audience, policy=_recorded(wanted))
@@ -78,9 +80,9 @@ def listing(client_id: str | None, config: Path | None, *, as_json: bool) -> Non
 @config_option
 @json_option
 def remove(client_id: str, audience: str, config: Path | None, *, as_json: bool) -> None:
-    """Allow it no longer. Tokens exchanged before live out their short life."""
+    """Allow it no longer; gateways that listen refuse what it has exchanged, for any API, within a second."""
     with opened(config) as context, context.db.write() as tx:
-        if not exchange_policy.remove(tx, client_id, find_api(tx, audience).id):
+        if not taking.exchange_from_client(tx, client_id, find_api(tx, audience).id, moment()):
             raise click.ClickException("no such exchange; see `idp exchange list`")
         context.record(tx, "exchange.removed", client_id=client_id, audience=audience)
     row = {"client_id": client_id, "audience": audience, "allowed": False}
@@ -110,6 +112,8 @@ def _policy(tx: Session, target: Api, given: dict[str, object]) -> dict[str, obj
         "require_acr": given["require_acr"],
         "require_may_act": given["require_may_act"],
         "may_act": given["may_act"],
+        "mode": exchange_policy.NARROW if given["narrow"] else exchange_policy.REFUSE,
+        "per_minute": given["per_minute"],
         "owner": given["owner"],
         "review_by": review_by.date() if isinstance(review_by, dt.datetime) else None,
     }
@@ -149,6 +153,8 @@ def _row(policy: ExchangePolicy, audience: str, today: dt.date) -> dict[str, obj
         "require_acr": policy.require_acr,
         "require_may_act": policy.require_may_act,
         "may_act": policy.may_act,
+        "mode": policy.mode,
+        "per_minute": policy.per_minute,
         "owner": policy.owner,
         "review_by": None if policy.review_by is None else policy.review_by.isoformat(),
         "review_overdue": policy.overdue(today),

@@ -20,6 +20,7 @@ from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.lint import Finding, findings
 from idp.gateway.policy.model import RoleAny, Scope
 from idp.gateway.serve import run as serve
+from idp.gateway.status.figures import many
 from idp.jose.keys import ALGS, SigningKey
 
 _FILE = click.option(
@@ -94,7 +95,8 @@ def check(file: Path, *, as_json: bool, strict: bool) -> None:
         told = [dataclasses.asdict(finding) for finding in found]
         click.echo(json.dumps({"ok": True, "file": str(file), "routes": routes, "findings": told}, indent=2))
     else:
-        click.echo(f"{file}: {len(config.routes)} routes, {len(config.issuers)} issuers; everything else is denied")
+        counted = f"{many(len(config.routes), 'route')}, {many(len(config.issuers), 'issuer')}"
+        click.echo(f"{file}: {counted}; everything else is denied")
         for route in config.routes:
             click.echo("  " + _sentence(route))
         for finding in found:
@@ -121,6 +123,9 @@ def _row(route: Route) -> dict[str, object]:
         "mode": route.mode,
         "limit": [words.limit(limit) for limit in route.limits or ()],
         "concurrency": route.concurrency,
+        "holder": list(words.holder(route)),
+        "exchange": None if route.exchange is None else route.exchange.audience,
+        "assertion": None if route.assertion is None else route.assertion.audience,
     }
 
 
@@ -128,9 +133,6 @@ def _sentence(route: Route) -> str:
     roles = [f"role {role}" for role in sorted(route.require.role_any)]
     steps = Judge(route.require, route.when, None, template=route.path).steps
     more = [words.sentence(step.condition) for step in steps if not isinstance(step.condition, Scope | RoleAny)]
+    more += words.holder(route)
     needs = ", ".join(filter(None, [" ".join(sorted(route.require.scopes)), " or ".join(roles), *more])) or "any token"
-    limits = [words.limit(limit) for limit in route.limits or ()]
-    if route.concurrency is not None:
-        limits.append(f"{route.concurrency} under way at once")
-    limited = f"; {'; '.join(limits)}" if limits else ""
-    return f"{route.id}: {words.where(route)} for {route.audience} with {needs}{limited}"
+    return "; ".join([f"{route.id}: {words.where(route)} for {route.audience} with {needs}", *words.beside(route)])

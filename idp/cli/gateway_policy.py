@@ -5,27 +5,25 @@ None of them needs the provider's libraries, and none changes anything.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
-from idp.gateway.client import Unusable
+from idp.cli.gateway_trial import tried
 from idp.gateway.config import Config, Route
-from idp.gateway.decide import Gate
 from idp.gateway.load import ConfigError, load
 from idp.gateway.path import BadTarget, canonical
 from idp.gateway.policy import reach, schema, words
 from idp.gateway.policy.diff import diff, needs
 from idp.gateway.policy.explain import explain
 from idp.gateway.policy.report import decisions, find, uses
-from idp.gateway.request import Request
+from idp.gateway.policy.surroundings import beside
 from idp.gateway.routes import Routes
 
 _FILE = click.option(
@@ -113,16 +111,17 @@ def what_can(roles: Sequence[str], file: Path, *, as_json: bool) -> None:
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @_JSON
-@click.option("--exit-code", is_flag=True, help="End with 1 when somebody gains or loses reach.")
+@click.option("--exit-code", is_flag=True, help="End with 1 when anybody's reach differs.")
 def show_diff(old: Path, new: Path, *, as_json: bool, exit_code: bool) -> None:
-    """Compare two files: which routes differ, and who gains or loses reach."""
-    changes = diff(read(old), read(new))
+    """Compare two files: what they say beside their routes, which routes differ, and who gains or loses reach."""
+    found = diff(read(old), read(new))
+    changes = (*beside(old.read_text("utf-8"), new.read_text("utf-8")), *found)
     if as_json:
         rows = [{"what": each.what, "route": each.route, "who": each.who, "text": each.text} for each in changes]
         click.echo(json.dumps(rows, indent=2))
     else:
         click.echo("\n".join(map(str, changes)) or "The two files say the same.")
-    if exit_code and any(each.what in {"gains", "loses"} for each in changes):
+    if exit_code and any(each.who for each in changes):
         raise click.exceptions.Exit(1)
 
 
@@ -156,7 +155,7 @@ def explain_decision(
         if line is None:
             raise click.ClickException("the log has no decision with this id")
     elif token is not None and url is not None:
-        line = _tried(config, token.read().strip(), method.upper(), url, address)
+        line = tried(config, token.read().strip(), method.upper(), url, address)
     else:
         raise click.UsageError("give the id of a decision and --log, or --token and --url")
     headline, points = explain(config, line)
@@ -215,7 +214,7 @@ def _row(route: Route, holder: reach.Holder, config: Config, method: str) -> dic
     return {
         "who": holder.name,
         "answer": reach.reach(route, holder, method),
-        "if": [words.sentence(condition) for condition in reach.conditions(route, holder, method)],
+        "if": list(reach.conditions(route, holder, method)),
         "with_other_roles": reach.needs_company(route, holder, reach.everything(config), method),
     }
 
@@ -224,52 +223,3 @@ def _said(row: Mapping[str, Any]) -> str:
     if row["answer"] == "no":
         return "only together with other roles" if row["with_other_roles"] else "no"
     return f"if {' and '.join(row['if'])}" if row["answer"] == "if" else "yes"
-
-
-class _One:
-    """A decision log that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.line: Mapping[str, Any] = {}
-
-    def event(self, name: str, **facts: object) -> None:
-        """Note nothing: the decision says whatever matters here."""
-
-    def record(self, write: Callable[..., str], *facts: object) -> None:
-        """Keep the decision."""
-        self.line = json.loads(write(*facts))
-
-
-def _tried(config: Config, token: str, method: str, url: str, address: str) -> Mapping[str, Any]:
-    """Decide as the gateway would, now and here."""
-    log = _One()
-    # Whether a token is revoked a running gateway knows; here nobody has listened.
-    # Nothing is fetched for the servers behind and nothing signed: only references have to be asked about.
-    issuers = tuple(
-        dataclasses.replace(issuer, revocation=None, client=issuer.client if issuer.reference_tokens else None)
-        for issuer in config.issuers
-    )
-    routes = tuple(dataclasses.replace(route, exchange=None, assertion=None) for route in config.routes)
-    tried = dataclasses.replace(config, issuers=issuers, routes=routes, assertion=None)
-    try:
-        gate = Gate(tried, log=log)
-    except Unusable as unusable:
-        raise click.ClickException(str(unusable)) from None
-    for source in gate.sources.values():
-        source.refresh()
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    decision = gate.decide(
-        Request(
-            method=method,
-            target=target.encode("utf-8"),
-            host=parts.netloc.encode("utf-8"),
-            headers=[(b"authorization", b"Bearer " + token.encode("utf-8"))],
-            peer=address,
-        )
-    )
-    caller = decision.caller
-    if caller is None:
-        return log.line
-    has = f"roles {sorted(caller.roles)}, scopes {sorted(caller.scopes)}, acr {caller.claims.get('acr')}"
-    return {**log.line, "token": has.replace("'", "")}

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from idp.accounts import administration
 from idp.cli.context import MFA, Context, opened
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.role import find_role
 from idp.cli.shown import facts, show, table
-from idp.store import account, group
+from idp.store import account, group, taking
 from idp.store.database import Session
 from idp.store.group import Group
 
@@ -97,10 +96,10 @@ def add(name: str, login: str, config: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 def remove(name: str, login: str, config: Path | None, *, as_json: bool) -> None:
-    """Take a person out of a group; what its roles gave ends with the next token, which gateways ask for at once."""
+    """Take a person out of a group; gateways that listen want a token without its roles within a second."""
     with opened(config) as context, context.db.write() as tx:
         person = context.account(tx, login)
-        administration.leave(tx, _find(tx, name).id, person.id, context.now)
+        taking.person_from_group(tx, _find(tx, name).id, person.id, moment())
         context.record(tx, "group.member_removed", account_id=person.id, group=name)
     row = {"group": name, "username": person.username}
     show(row, as_json=as_json, told_as=f"{person.username} is no longer in {name}.")
@@ -114,7 +113,7 @@ def remove(name: str, login: str, config: Path | None, *, as_json: bool) -> None
 @config_option
 @json_option
 def role(name: str, audience: str, role_name: str, config: Path | None, *, taken: bool, as_json: bool) -> None:
-    """Give a group a role of an API."""
+    """Give a group a role of an API. Taken away, gateways that listen want its members' tokens anew within a second."""
     with opened(config) as context, context.db.write() as tx:
         _give(tx, context, name, audience, role_name, taken=taken)
     row = {"group": name, "audience": audience, "role": role_name, "given": not taken}
@@ -124,7 +123,10 @@ def role(name: str, audience: str, role_name: str, config: Path | None, *, taken
 
 def _give(tx: Session, context: Context, name: str, audience: str, role_name: str, *, taken: bool) -> None:
     found, given = _find(tx, name), find_role(tx, audience, role_name)
-    (group.remove_role if taken else group.add_role)(tx, found.id, given.id)
+    if taken:
+        taking.role_from_group(tx, found.id, given.id, moment())
+    else:
+        group.add_role(tx, found.id, given.id)
     event = "group.role_removed" if taken else "group.role_added"
     context.record(tx, event, group=name, audience=audience, role=role_name)
 

@@ -118,7 +118,8 @@ def withdraw(kid: str | None, config: Path | None, *, everything: bool, yes: boo
         answer({"withdrawn": sorted(gone), "signing": {row.alg: row.id for row in signing}})
         return
     click.echo(
-        "Withdrawn. The provider refuses its tokens within a second, gateways with their next fetch of the keys."
+        "Withdrawn. The provider and the gateways that hear its events refuse its tokens within a second, "
+        "other gateways with their next fetch of the keys."
     )
     for row in signing:
         click.echo(f"{row.alg} is signed by {row.id}.")
@@ -190,7 +191,8 @@ def told() -> Iterator[None]:
         raise click.ClickException("master_key_file: this is not the key the database was sealed with") from None
     except StoreUnavailable:
         raise click.ClickException(
-            "database_url: the database is away or has no tables; see `idp db check` and `idp db upgrade`"
+            "database_url: the database is away, or has no tables or older ones than this version needs; "
+            "see `idp db check` and `idp db upgrade`"
         ) from None
 
 

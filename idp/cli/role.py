@@ -10,9 +10,9 @@ from idp.accounts import explaining
 from idp.cli import role_explained
 from idp.cli.api import find_api, find_scope
 from idp.cli.context import MFA, opened
-from idp.cli.key import config_option, json_option
+from idp.cli.key import config_option, json_option, moment
 from idp.cli.shown import show, table
-from idp.store import client, role
+from idp.store import client, role, taking
 from idp.store.database import Session
 from idp.store.role import Role
 
@@ -72,7 +72,11 @@ def grant(
     with opened(config) as context, context.db.write() as tx:
         found, api = find_role(tx, audience, name), find_api(tx, audience)
         for each in scopes:
-            (role.remove_scope if taken else role.add_scope)(tx, found.id, find_scope(tx, api, each).id)
+            scope_id = find_scope(tx, api, each).id
+            if taken:
+                taking.scope_from_role(tx, found.id, scope_id, moment())
+            else:
+                role.add_scope(tx, found.id, scope_id)
         event = "role.scopes_removed" if taken else "role.scopes_added"
         context.record(tx, event, audience=audience, role=name, scopes=list(scopes))
         row = {"audience": audience, "name": name, "scopes": sorted(role.scopes(tx, found.id))}
@@ -93,7 +97,10 @@ def service(audience: str, name: str, client_id: str, config: Path | None, *, ta
         found = find_role(tx, audience, name)
         if client.find(tx, client_id) is None:
             raise click.ClickException("no such client; see `idp client list`")
-        (role.remove_client if taken else role.add_client)(tx, found.id, client_id)
+        if taken:
+            taking.role_from_client(tx, found.id, client_id, moment())
+        else:
+            role.add_client(tx, found.id, client_id)
         event = "role.client_removed" if taken else "role.client_added"
         context.record(tx, event, client_id=client_id, audience=audience, role=name)
     row = {"audience": audience, "role": name, "client_id": client_id, "given": not taken}

@@ -67,7 +67,7 @@ class Parts:
                 # A group of its own: Ctrl-C reaches the demo alone, which then ends each part once and in order.
                 process_group=0,
                 # The parent has no threads, and without this a killed demo would leave its parts running.
-                preexec_fn=_end_with_parent,  # noqa: PLW1509
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - see above
             )
         part = Part(name=name, host=where[0], port=where[1], path=path, log=log, process=process)
         self.running.append(part)

@@ -140,14 +140,16 @@ class RelyingParty:
         """Ask the provider whether a token still lives (RFC 7662)."""
         session = self._session()
         endpoint = self.endpoints["introspection_endpoint"]
-        return session.introspect_token(endpoint, token=token)  # type: ignore[no-any-return]
+        answer: Response = session.introspect_token(endpoint, token=token)
+        return answer
 
     def call(self, method: str, url: str, token: str, json: Mapping[str, object] | None = None) -> Response:
         """Call something with a bearer token in the header, never in the address."""
         headers = {"Authorization": f"Bearer {token}"}
-        return self._session().request(  # type: ignore[no-any-return]
+        answer: Response = self._session().request(
             method, url, withhold_token=True, headers=headers, json=json, allow_redirects=False
         )
+        return answer
 
     def farewell(self, tokens: Tokens, state: str) -> str:
         """Return where to send the browser so that Gatehouse ends its session too (RP-Initiated Logout section 2)."""

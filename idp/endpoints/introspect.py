@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
+from idp.accounts import roles
 from idp.jose.sign import sign
 from idp.protocol.confirmation import token_type
 from idp.protocol.errors import InvalidClient, InvalidRequest
@@ -76,7 +77,8 @@ def _state(held: Services, caller: Client, token: str, now: datetime) -> Mapping
         if found is None:
             return _refresh_state(tx, caller, token, now)
         mine = found.client_id == caller.client_id or found.claims["aud"] in caller.serves
-        if not mine or not tokens.is_live(tx, found.claims, now):
+        # What gateways hear by `token-claims-change`, whoever asks hears here.
+        if not mine or not tokens.is_live(tx, found.claims, now) or not roles.still_held(tx, found.claims):
             return INACTIVE
     told = {name: found.claims[name] for name in TOLD if name in found.claims}
     cnf = found.claims.get("cnf")

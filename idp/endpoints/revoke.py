@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
 
+from idp.clients import given_back
 from idp.protocol.errors import InvalidGrant, InvalidRequest
 from idp.store import grant
-from idp.store import token as tokens
 from idp.web.answer import NO_STORE
 from idp.web.presented_token import AccessToken, access_token, find_refresh_token
 from idp.web.server import presented
@@ -17,6 +16,8 @@ from idp.web.services import caller as address
 from idp.web.services import services
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from idp.clients.client import Client
     from idp.store.database import Session
     from idp.web.services import Services
@@ -45,9 +46,10 @@ def revoke() -> Response:
 
 def _revoke_access_token(tx: Session, held: Services, caller: Client, found: AccessToken, now: datetime) -> None:
     _refuse_foreign(found.client_id, caller)
-    jti, exp = str(found.claims["jti"]), float(str(found.claims["exp"]))
-    tokens.revoke(tx, jti, expires_at=datetime.fromtimestamp(exp, UTC), now=now)
-    held.audit.record(tx, "token.revoked", client_id=caller.client_id, ip=address(), jti=jti)
+    longest = max(held.settings.access_token_longest, held.settings.access_token_lifetime)
+    alone = given_back.give_back(tx, found.claims, now, window=longest)
+    event = "token.revoked" if alone else "token.revoked_with_others"
+    held.audit.record(tx, event, client_id=caller.client_id, ip=address(), jti=str(found.claims["jti"]))
 
 
 def _revoke_refresh_token(tx: Session, held: Services, caller: Client, token: str, now: datetime) -> None:

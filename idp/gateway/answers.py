@@ -73,10 +73,10 @@ def no_credential(metadata: str = "") -> Refusal:
     return Refusal(status=401, reason="no_credential", text="an access token is needed", headers=headers)
 
 
-def invalid_token(metadata: str = "") -> Refusal:
+def invalid_token(metadata: str = "", text: str = _BAD) -> Refusal:
     """Answer 401 to a token that is none, one text for whatever is wrong with it."""
-    headers = _challenge("invalid_token", _BAD, resource_metadata=metadata)
-    return Refusal(status=401, reason="invalid_token", error="invalid_token", text=_BAD, headers=headers)
+    headers = _challenge("invalid_token", text, resource_metadata=metadata)
+    return Refusal(status=401, reason="invalid_token", error="invalid_token", text=text, headers=headers)
 
 
 NO_CREDENTIAL: Final = no_credential()

@@ -1,7 +1,8 @@
 """Where an issuer's keys come from: one thread fetches, everybody reads the last good snapshot without a lock.
 
 Nothing an issuer sends, or fails to send, takes a good set away before `max_stale`; nothing a client sends makes us
-ask more than once per cooldown, and that cooldown is the same after a success and after a failure.
+ask more than once per cooldown, and that cooldown is the same after a success and after a failure. The issuer itself
+may hurry us: a key that it says to have withdrawn is gone at once, whatever a fetch still shows.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
@@ -25,6 +26,8 @@ _DISCOVERY: Final = "/.well-known/openid-configuration"
 _MAX_AGE: Final = (60.0, 3_600.0)
 _FIRST_PAUSE: Final = 0.25
 _SAVE_EVERY: Final = 60.0
+_HURRIED: Final = 3  # fetches in a row: a worker of the issuer may see a second late what another one told us
+_HURRY: Final = 1.0  # seconds between them
 
 Clock = Callable[[], float]
 
@@ -56,6 +59,9 @@ class KeySource:
         self._saved = float("-inf")
         self._failures = 0
         self._turn = threading.Lock()
+        self._putting = threading.Lock()
+        self._withdrawn: frozenset[str] = frozenset()
+        self._hurried = 0
         self._asked: list[Future[None]] = []
         self._last = float("-inf")
         self._wake = threading.Event()
@@ -93,6 +99,25 @@ class KeySource:
             self._asked.append(asked)
         self._wake.set()
         return asked
+
+    def hurry(self) -> None:
+        """Fetch now, and again in a second or two: the issuer itself shows that there is something new."""
+        if self._hurried == 0:
+            self._hurried = _HURRIED
+            self._wake.set()
+
+    def withdrawn(self, kids: Iterable[str]) -> None:
+        """Do without some keys from this moment on, and see what has come in their place."""
+        new = frozenset(kids) - self._withdrawn
+        if not new:
+            return
+        with self._putting:
+            self._withdrawn |= new
+            known = self.snapshot
+            if known is not None:
+                self._replace(known.keys, known.names, known.fetched)
+        self._hurried = 0
+        self.hurry()
 
     def refresh(self) -> bool:
         """Fetch once. Whatever goes wrong, the last good set stays."""
@@ -137,8 +162,15 @@ class KeySource:
             self.refresh()
             for each in asked:
                 each.set_result(None)
-            if not self._asked:
-                self._wake.wait(self.pause())
+            # Whoever asked, or ended this, before the line that clears would otherwise wait for the next look.
+            if not (self._asked or self._stopping):
+                self._wake.wait(self._until_next())
+
+    def _until_next(self) -> float:
+        if self._hurried == 0:
+            return self.pause()
+        self._hurried -= 1
+        return min(_HURRY, self.pause())
 
     def _keys(self) -> Fetched:
         self._uri = self._uri or self._discover()
@@ -174,6 +206,13 @@ class KeySource:
         self._save(changed=old is None or self.snapshot is None or old.version != self.snapshot.version)
 
     def _put(self, keys: KeySet, names: Mapping[str, bytes], fetched: float) -> None:
+        with self._putting:
+            self._replace(keys, names, fetched)
+
+    def _replace(self, keys: KeySet, names: Mapping[str, bytes], fetched: float) -> None:
+        if not self._withdrawn.isdisjoint(names):
+            keys = keys.without(self._withdrawn)
+            names = {kid: key for kid, key in names.items() if kid not in self._withdrawn}
         old = self.snapshot
         gone = old is not None and any(names.get(kid) != key for kid, key in old.names.items())
         changed = old is None or names != old.names

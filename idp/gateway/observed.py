@@ -33,6 +33,7 @@ class Refused(NamedTuple):
     method: str
     path: str
     shadow: bool
+    rule: str = ""  # what of the policy did not hold, if it was that
 
 
 class Observed:
@@ -62,7 +63,10 @@ class Observed:
         reason = decision.shadow if shadow else decision.reason
         self._decisions.inc(route, SHADOWED if shadow else REFUSED, reason)
         path = decision.path or request.target.partition(b"?")[0].decode("latin-1")
-        self.refusals.append(Refused(at, decision.id, decision.status, reason, route, request.method, path, shadow))
+        rule = "" if decision.judged else decision.failed
+        self.refusals.append(
+            Refused(at, decision.id, decision.status, reason, route, request.method, path, shadow, rule)
+        )
 
     def exchanged(self, seconds: float, route: str, outcome: str) -> None:
         """Note a question to a provider; what was kept from an earlier one asks nothing."""

@@ -58,7 +58,7 @@ class Principal:
     def marks(self) -> Marks:
         """By which names it can be revoked: read when somebody first asks, for most gateways hear of no revocation."""
         if self._marks is None:
-            self._marks = marks_of(self.claims)
+            self._marks = marks_of(self.claims, self.kid)
         return self._marks
 
     @property

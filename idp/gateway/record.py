@@ -9,6 +9,8 @@ from idp.gateway.principal import Principal
 from idp.gateway.request import Decision, Request
 from idp.gateway.rules import Rule
 
+_JUDGED = ',"judged":true'  # token and policy would have let it through; what comes after them did not
+
 
 def line(at: float, request: Request, decision: Decision, seconds: float) -> str:
     """Write a decision for the log: whom it concerned as a digest, the path both ways, never a token or a query.
@@ -26,7 +28,7 @@ def line(at: float, request: Request, decision: Decision, seconds: float) -> str
         f'"raw_path":{quoted(request.target.partition(b"?")[0].decode("latin-1"))},"path":{quoted(decision.path)},'
         f'"peer":{quoted(request.peer)},"sub_hash":"{who}","client":{quoted(client)},"kid":{quoted(kid)},'
         f'"cache":{"true" if decision.cached else "false"},"us":{seconds * 1_000_000:.0f}'
-        f"{policy}{_trace(request)}{failed}}}"
+        f"{policy}{_trace(request)}{failed}{_JUDGED if decision.judged else ''}}}"
     )
 
 

@@ -3,6 +3,10 @@
 The answer is kept: for a minute where revocations are heard, for seconds where they are not. While the provider is
 away, what was known goes on to serve until it ends, and what was not is a 503. From then on a reference is judged as
 any token is, and the server behind never sees it.
+
+Anybody can make references up, and each costs the issuer an answer. So what has not the shape of one is not asked
+about; one address has a few questions under way at once; and what is known already is asked about in a lane of its own,
+which nobody can fill with what is made up.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.revoked import Revoked
 from idp.jose.strict import JoseError
 
-_SHAPE: Final = re.compile(rb"[A-Za-z0-9_~+/-]{16,256}=*")  # RFC 6750 section 2.1, without the dots of a JWT
+_SHAPE: Final = re.compile(rb"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 256 bits in base64url, and none beside them
 _HEARD_SECONDS: Final = 60.0  # how long an answer counts where revocations are heard
 _UNHEARD_SECONDS: Final = 10.0
 _RENEWED_AT: Final = 0.75
@@ -34,6 +38,8 @@ _MOST: Final = 8_192
 _MOST_REFUSED: Final = 1_024
 _THREADS: Final = 8
 _MOST_ASKED: Final = 512
+_SHARE: Final = 32  # of one address; four rounds of the threads
+_RENEWERS: Final = 2
 
 
 class Tells(Protocol):
@@ -56,9 +62,9 @@ class Question:
         self._references = references
         self._token = token
 
-    def ask(self) -> Future[None] | None:
-        """Ask, or wait with those who do; None when there is nobody to ask."""
-        return self._references.ask(self._token)
+    def ask(self, who: str = "") -> Future[None] | None:
+        """Ask, or wait with those who do; None when there is nobody to ask, or `who` asks too much."""
+        return self._references.ask(self._token, who)
 
 
 class _Known:
@@ -95,7 +101,8 @@ class References:
         self._fresh = _UNHEARD_SECONDS if revoked is None else _HEARD_SECONDS
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._refused: OrderedDict[bytes, float] = OrderedDict()
-        self._flight: Flight[None] = Flight("references", threads=_THREADS, most=_MOST_ASKED)
+        self._first: Flight[None] = Flight("references", threads=_THREADS, most=_MOST_ASKED, share=_SHARE)
+        self._again: Flight[None] = Flight("renewals", threads=_RENEWERS, most=_MOST)
         self._away = False
         self._quiet_until = float("-inf")
 
@@ -114,22 +121,23 @@ class References:
             away = self._away
             self.ask(token)
             # Near its end it is asked about in the background; after it, whoever comes waits, if anybody answers.
-            # Too many questions are no silence: strangers could ask so many that what has ended goes on to count.
+            # Too many questions are no silence: what has ended must not go on to count because of them.
             if now < known.fresh_until or away:
                 return known.principal
         elif self._refused.get(key, 0.0) > now:
             raise Inactive
         raise InDoubt(Question(self, token))
 
-    def ask(self, token: bytes) -> Future[None] | None:
-        """Ask in another thread, once for all who want to know; None when nobody answers, or too many ask."""
+    def ask(self, token: bytes, who: str = "") -> Future[None] | None:
+        """Ask in another thread, once for all who want to know; None when nobody answers, or too much is asked."""
         trying, now = self._away, self._monotonic()
         if trying:
             if now < self._quiet_until:
                 return None
             self._quiet_until = now + _QUIET
         key = sha256(token).digest()
-        return self._flight.join(key, partial(self._work, key, token, trying))
+        lane = self._again if key in self._known else self._first
+        return lane.join(key, partial(self._work, key, token, trying), who if lane is self._first else "")
 
     def sweep(self) -> None:
         """Let go of whatever was revoked a moment ago."""
@@ -142,7 +150,8 @@ class References:
 
     def stop(self) -> None:
         """End the threads."""
-        self._flight.stop()
+        self._first.stop()
+        self._again.stop()
 
     def _work(self, key: bytes, token: bytes, trying: bool) -> None:  # noqa: FBT001 - handed to a pool
         known, now = self._known.get(key), self._wall()

@@ -58,6 +58,7 @@ class Decision:
         "failed",
         "holds",
         "id",
+        "judged",
         "left",
         "path",
         "policy",
@@ -87,6 +88,7 @@ class Decision:
         self.policy = ""  # digest of the file that was decided by
         self.facts: Facts | None = None
         self.failed = ""  # what of the policy stood in the way
+        self.judged = False  # refused by what comes after the policy
         self.shadow = ""  # why it would have been refused, were the route not in shadow mode
         self.asks: Asks | None = None  # newer keys, or word about the token, might change the answer
         self.waits: Future[Any] | None = None  # which are being fetched; or what `stage` has asked for
@@ -113,6 +115,7 @@ class Decision:
         """Make it a refusal."""
         self.refusal = refusal
         self.reason = reason or refusal.reason
+        self.judged = self.judged or self.principal is not None
         self.principal = None
         return self
 

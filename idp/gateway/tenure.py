@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from idp.gateway.binding.check import NotTheHolder
 from idp.gateway.decide import Gate
 from idp.gateway.log import Log
 from idp.gateway.policy.facts import Facts
@@ -113,8 +114,8 @@ class Tenure:
             why = self._judged(rule, wall)
         except InDoubt as doubt:
             return self._asked(doubt, now)
-        except Refused as refused:
-            return refused.reason
+        except (Refused, NotTheHolder) as no:
+            return no.reason
         except Unavailable:
             return "no_keys"
         self._doubts = 0
@@ -156,5 +157,7 @@ class Tenure:
             return REVOKED
         if rule.audience not in principal.audiences:
             return "audience"
+        # A bound token was proved when it came; a proof is good for once, and none is asked for again.
+        rule.binding.suits(facts.request, principal, given=self._decision.proved)
         failure = rule.judge(principal, facts)
         return "" if failure is None or rule.shadow else failure.refusal.reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 import httptools
 
@@ -67,8 +67,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = transport  # type: ignore[assignment]
-        transport.max_size = _READ  # type: ignore[attr-defined]
+        self._transport = cast("asyncio.Transport", transport)
+        transport.max_size = _READ  # type: ignore[attr-defined]  # asyncio's own have it
 
     def connection_lost(self, exc: Exception | None) -> None:
         """A body without a length ends here; anything else was cut off."""

@@ -5,7 +5,7 @@ kid is the RFC 7638 thumbprint, so a key has the same name everywhere and two ke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -190,6 +190,11 @@ class KeySet:
         if not keys:  # an empty set would refuse every token; whoever holds a good one keeps it
             raise JoseError("key set has no usable key")
         return cls(keys=keys, _by_kid=_index(keys))
+
+    def without(self, kids: Collection[str]) -> Self:
+        """Give the others; none may be left, and then nothing fits any token."""
+        keys = tuple(key for key in self.keys if key.kid not in kids)
+        return type(self)(keys=keys, _by_kid=_index(keys))
 
     def select(self, header: Mapping[str, object], algs: frozenset[str]) -> VerifyingKey:
         """Find the one key that fits kid and alg; the key type and curve follow from alg (RFC 8725 section 3.1)."""

@@ -155,6 +155,21 @@ class InsufficientScope(ProtocolError):
     status = 403
 
 
+class TooManyRequests(ProtocolError):
+    """The client has used up what it may ask for now (RFC 6585 section 4); it has no registered name.
+
+    `first` since it could ask: the others are not worth a record each.
+    """
+
+    error = "too_many_requests"
+    status = 429
+
+    def __init__(self, description: str = "", *, reason: str = "", retry_after: int = 60, first: bool = True) -> None:
+        super().__init__(description, reason=reason)
+        self.retry_after = retry_after
+        self.first = first
+
+
 class TemporarilyUnavailable(ProtocolError):
     """Too busy, or the store is away; worth another try (RFC 6749 section 4.1.2.1)."""
 

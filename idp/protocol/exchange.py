@@ -74,6 +74,7 @@ class Permission:
     require_may_act: bool = False
     may_act: str | None = None  # who alone may act with the result
     require_acr: str | None = None
+    narrow: bool = False  # give what may be given of what is asked, instead of refusing what may not
     lifetime: int  # seconds
 
 
@@ -139,7 +140,7 @@ def decide(
     if expires_at <= now:
         raise unusable("the subject token ends now")
     return Exchanged(
-        scopes=_narrow(subject.scopes, permission.scopes & frozenset(available), asked),
+        scopes=_narrow(subject.scopes, permission.scopes & frozenset(available), asked, drop=permission.narrow),
         expires_at=expires_at,
         act=act,
         may_act=_next(permission, requester.issuer),
@@ -204,10 +205,13 @@ def _binding(subject: Subject, requester: Requester) -> Mapping[str, object] | N
     return requester.confirmation
 
 
-def _narrow(held: Sequence[str], ceiling: Collection[str], asked: Sequence[str]) -> tuple[str, ...]:
-    """RFC 8693 section 2.1: subject AND permission AND target; what is asked may only be less."""
+def _narrow(held: Sequence[str], ceiling: Collection[str], asked: Sequence[str], *, drop: bool) -> tuple[str, ...]:
+    """RFC 8693 section 2.1: subject AND permission AND target; what is asked may only be less.
+
+    With `drop`, what is asked beyond that is left out (RFC 8693 section 2.2.1: the answer says what is given).
+    """
     left = tuple(name for name in held if name in ceiling)
-    if not set(asked) <= set(left):
+    if not drop and not set(asked) <= set(left):
         raise InvalidScope("scope is beyond what may be exchanged")
     chosen = tuple(name for name in left if name in asked) if asked else left
     if not chosen:

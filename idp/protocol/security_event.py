@@ -1,8 +1,8 @@
-"""Security events about what is over: a token, a session, grants, a person's or a client's tokens, or all of them.
+"""Security events about what is over: a token, a session, grants, the tokens of persons, of a client, of a key, or all.
 
 Security event tokens (RFC 8417) with the event types of OpenID CAEP 1.0 and subjects of RFC 9493, for one purpose:
 whoever checks tokens by itself learns which of them count no longer. Beside what CAEP has, an event says
-`not_before` (tokens issued earlier are void), `grant_ids`, and `until` (when it may be forgotten).
+`not_before` (tokens issued earlier are void), `grant_ids`, `subs` and `kids`, and `until` (when it may be forgotten).
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ TOKEN_CLAIMS_CHANGE: Final = _CAEP + "token-claims-change"
 CREDENTIAL_CHANGE: Final = _CAEP + "credential-change"
 TYPES: Final = (SESSION_REVOKED, TOKEN_CLAIMS_CHANGE, CREDENTIAL_CHANGE)
 
-Kind = Literal["token", "session", "grants", "account", "client", "everything"]
+# An account is whatever `sub` names: a service that acts for itself is its own.
+Kind = Literal["token", "session", "grants", "key", "account", "client", "everything"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_LISTS: Final[Mapping[Kind, str]] = {"grants": "grant_ids", "account": "subs", "key": "kids"}
 MOST_EVENTS: Final = 200  # in one answer: some 150 KB
 _MAX_ACKS: Final = 2_000
 _MAX_ID: Final = 512
@@ -49,7 +51,7 @@ class Ended:
     """What is over. Times are whole seconds, as `iat` is."""
 
     kind: Kind
-    ids: tuple[str, ...] = ()  # of tokens, sessions, grants, the account or the client; none of "everything"
+    ids: tuple[str, ...] = ()  # of tokens, sessions, grants, keys, accounts or the client; none of "everything"
     not_before: int | None = None
     until: int
 
@@ -92,8 +94,8 @@ def claims(
     }
     if ended.not_before is not None:
         event["not_before"] = ended.not_before
-    if ended.kind == "grants":
-        event["grant_ids"] = list(ended.ids)
+    if (listed := _listed(ended)) is not None:
+        event[listed] = list(ended.ids)
     return {
         "iss": issuer,
         "jti": jti,
@@ -126,14 +128,19 @@ def _subject(ended: Ended, issuer: str) -> dict[str, object]:
     match ended.kind:
         case "token":
             return {"format": "jwt_id", "iss": issuer, "jti": ended.ids[0]}
-        case "account":
+        case "account" if len(ended.ids) == 1:
             return {"format": "iss_sub", "iss": issuer, "sub": ended.ids[0]}
         case "session":
             return {"format": "complex", "session": opaque}
         case "client":
             return {"format": "complex", "application": opaque}
-    # Grants have no subject format of their own, and everything is of the tenant that the issuer is.
+    # These have no subject format of their own, and everything is of the tenant that the issuer is.
     return {"format": "complex", "tenant": {"format": "uri", "uri": issuer}}
+
+
+def _listed(ended: Ended) -> str | None:
+    """Name the member of the event that lists what the subject cannot."""
+    return None if ended.kind == "account" and len(ended.ids) == 1 else _LISTS.get(ended.kind)
 
 
 def _type(reason: str) -> str:
@@ -149,7 +156,7 @@ def _ended(subject: object, event: object, issuer: str) -> Ended:
     not_before, until = event.get("not_before"), event.get("until")
     if not _is_time(until) or not (not_before is None or _is_time(not_before)):
         raise BadEvent("invalid_request", "the event has no times")
-    if (not_before is None) != (kind in {"token", "session", "grants"}):
+    if (not_before is None) != (kind in {"token", "session", "grants", "key"}):
         raise BadEvent("invalid_request", "not_before does not fit the subject")
     return Ended(kind=kind, ids=ids, not_before=not_before, until=until)
 
@@ -165,17 +172,19 @@ def _who(subject: Mapping[str, object], event: Mapping[str, object], issuer: str
         case {"format": "complex", "application": {"format": "opaque", "id": str(client_id)}}:
             return "client", (client_id,)
         case {"format": "complex", "tenant": {"format": "uri", "uri": str(uri)}} if uri == issuer:
-            return _grants(event)
+            return _tenant(event)
     raise BadEvent("invalid_request", "the subject is not understood")
 
 
-def _grants(event: Mapping[str, object]) -> tuple[Kind, tuple[str, ...]]:
-    listed = event.get("grant_ids")
-    if listed is None:
-        return "everything", ()
-    if not isinstance(listed, list) or not listed or not all(isinstance(each, str) for each in listed):
-        raise BadEvent("invalid_request", "grant_ids is not a list of ids")
-    return "grants", tuple(listed)
+def _tenant(event: Mapping[str, object]) -> tuple[Kind, tuple[str, ...]]:
+    for kind, member in _LISTS.items():
+        if member not in event:
+            continue
+        listed = event[member]
+        if not isinstance(listed, list) or not listed or not all(isinstance(each, str) for each in listed):
+            raise BadEvent("invalid_request", f"{member} is not a list of names")
+        return kind, tuple(listed)
+    return "everything", ()
 
 
 def _failed(given: object) -> dict[str, str]:

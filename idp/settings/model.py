@@ -52,6 +52,9 @@ class Serving(BaseSettings):
     port: Port = Field(8000, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=64, description="Worker processes.")
     threads: int = Field(8, ge=1, le=64, description="Threads of each worker.")
+    worker_on_one_core: bool = Field(
+        True, description="A busy worker keeps its threads on one core, and moves when that is crowded."
+    )
     metrics_port: Port = Field(9100, description="Port of the Prometheus metrics, on loopback; 0 turns them off.")
     front: Literal["proxy", "tls"] = Field(
         "proxy",
@@ -156,6 +159,9 @@ class SignIn(BaseSettings):
         600, ge=1, description="Sign-ins that one client address may begin in a minute; loopback is not counted."
     )
     throttle_per_minute: int = Field(3000, ge=1, description="Failures a minute allowed to everybody together.")
+    throttle_exchanges_per_minute: int = Field(
+        6000, ge=1, description="Exchanges that one client may ask for in a minute, refused ones included."
+    )
 
 
 class Federation(BaseSettings):

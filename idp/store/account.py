@@ -6,11 +6,12 @@ import datetime as dt
 import unicodedata
 from collections.abc import Sequence
 
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import event, grant
 from idp.store.ids import new_id
+from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonObject
 
 __all__ = ["Account", "NameTaken"]
@@ -84,24 +85,31 @@ def find(tx: Session, account_id: str) -> Account | None:
     return tx.get(Account, account_id)
 
 
+_HOLD = Prepared(select(Account).where(Account.id == bindparam("id")).with_for_update(), Account)
+
+
 def hold(tx: Session, account_id: str) -> Account | None:
     """Return an account and hold it: its password and factors do not change before this transaction ends."""
-    held = select(Account).where(Account.id == account_id).with_for_update()
-    return tx.scalars(held.execution_options(populate_existing=True)).one_or_none()
+    row = _HOLD.one(tx, {"id": account_id})
+    return None if row is None else row[0]
+
+
+_NAMED = Prepared(
+    select(Account)
+    .where(or_(Account.username_key == bindparam("key"), Account.email_key == bindparam("key")))
+    .order_by(case((Account.username_key == bindparam("key"), 0), else_=1))
+    .limit(1),
+    Account,
+)
 
 
 def find_by_login(tx: Session, login: str) -> Account | None:
-    """Return the account that a user name or email names; a user name wins over an equal email."""
+    """Return the account that a user name or email names, to be read only; a user name wins over an equal email."""
     key = canonical_login(login)
     if not key or "\x00" in key:
         return None
-    statement = (
-        select(Account)
-        .where(or_(Account.username_key == key, Account.email_key == key))
-        .order_by(case((Account.username_key == key, 0), else_=1))
-        .limit(1)
-    )
-    return tx.scalars(statement).first()
+    row = _NAMED.one(tx, {"key": key})
+    return None if row is None else row[0]
 
 
 def listing(tx: Session, *, after: str = "", limit: int = 100) -> Sequence[Account]:
@@ -137,9 +145,12 @@ def upgrade_hash(tx: Session, account_id: str, *, old: str, new: str) -> bool:
     return tx.scalar(statement.values(password_hash=new).returning(Account.id)) is not None
 
 
+_SIGNED_IN = Prepared(update(Account).where(Account.id == bindparam("account")).values(last_login_at=bindparam("now")))
+
+
 def signed_in(tx: Session, account_id: str, now: dt.datetime) -> None:
     """Remember the last sign-in."""
-    tx.execute(update(Account).where(Account.id == account_id).values(last_login_at=now))
+    _SIGNED_IN.run(tx, {"account": account_id, "now": now})
 
 
 def disable(tx: Session, account_id: str, now: dt.datetime) -> None:

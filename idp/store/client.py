@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, delete, false, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -12,6 +13,9 @@ from idp.store import event, upsert
 from idp.store.api import Api, ApiScope
 from idp.store.ids import new_id
 from idp.store.types import MFA_CHOICES, Base, JsonList, JsonObject
+
+# A worker that still holds its copy of a client issues tokens by it for a second more.
+CACHED: Final = dt.timedelta(seconds=3)
 
 
 class Client(Base):
@@ -100,7 +104,7 @@ def change(tx: Session, client_id: str, now: dt.datetime, facts: Mapping[str, ob
 
 def disable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Close a client: its tokens are no longer live."""
-    _tell_closed(tx, client_id, now, reason="client disabled")
+    tell(tx, client_id, now, reason="client disabled")
     return change(tx, client_id, now, {"disabled_at": now, "not_before": now.replace(microsecond=0)})
 
 
@@ -109,9 +113,15 @@ def enable(tx: Session, client_id: str, now: dt.datetime) -> bool:
     return change(tx, client_id, now, {"disabled_at": None})
 
 
+def void(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
+    """Void the tokens that a client has by now, here and at gateways."""
+    tell(tx, client_id, now, reason=reason)
+    change(tx, client_id, now, {"not_before": now.replace(microsecond=0) + CACHED})
+
+
 def remove(tx: Session, client_id: str, now: dt.datetime) -> bool:
     """Delete a client and everything that hangs on it."""
-    _tell_closed(tx, client_id, now, reason="client removed")
+    tell(tx, client_id, now, reason="client removed")
     return tx.scalar(delete(Client).where(Client.client_id == client_id).returning(Client.id)) is not None
 
 
@@ -121,9 +131,10 @@ def allow_scope(tx: Session, client_id: str, scope_id: str) -> None:
     tx.execute(upsert.insert(tx, ClientScope).values(row).on_conflict_do_nothing())
 
 
-def refuse_scope(tx: Session, client_id: str, scope_id: str) -> None:
-    """A client may no longer ask for a scope."""
-    tx.execute(delete(ClientScope).where(ClientScope.client_id == client_id, ClientScope.scope_id == scope_id))
+def refuse_scope(tx: Session, client_id: str, scope_id: str) -> bool:
+    """A client may no longer ask for a scope; say whether it could. `taking` tells gateways as well."""
+    gone = delete(ClientScope).where(ClientScope.client_id == client_id, ClientScope.scope_id == scope_id)
+    return tx.scalar(gone.returning(ClientScope.scope_id)) is not None
 
 
 def scopes(tx: Session, client_id: str) -> dict[str, frozenset[str]]:
@@ -140,7 +151,7 @@ def scopes(tx: Session, client_id: str) -> dict[str, frozenset[str]]:
     return {audience: frozenset(names) for audience, names in found.items()}
 
 
-def _tell_closed(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
-    # A worker that still holds its copy of the client issues tokens for a second more; here they are dead anyway.
-    moment = now.replace(microsecond=0) + dt.timedelta(seconds=3)
+def tell(tx: Session, client_id: str, now: dt.datetime, *, reason: str) -> None:
+    """Let gateways refuse the tokens of a client that it has by now, whoever they are about."""
+    moment = now.replace(microsecond=0) + CACHED
     event.tell(tx, "client", [client_id], now, reason=reason, not_before=moment)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, UniqueConstraint, delete, select, update
+from sqlalchemy import ForeignKey, UniqueConstraint, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store import upsert
 from idp.store.ids import new_id
-from idp.store.types import Base
+from idp.store.prepared import Prepared
+from idp.store.types import Base, UtcDateTime
 
 
 class Device(Base):
@@ -25,23 +26,42 @@ class Device(Base):
     last_seen_at: Mapped[dt.datetime] = mapped_column(index=True)
 
 
+_KNOWN = Prepared(
+    select(Device.id).where(
+        Device.cookie_hash == bindparam("cookie_hash"), Device.account_id == bindparam("account_id")
+    )
+)
+
+
 def known(tx: Session, cookie_hash: bytes, account_id: str) -> bool:
     """Say whether this account has signed in with this cookie before."""
-    found = select(Device.id).where(Device.cookie_hash == cookie_hash, Device.account_id == account_id)
-    return tx.scalar(found) is not None
+    return _KNOWN.one(tx, {"cookie_hash": cookie_hash, "account_id": account_id}) is not None
+
+
+_NOW = bindparam("now", type_=UtcDateTime())
+_REMEMBER = upsert.prepared(
+    Device,
+    lambda insert: insert.values(
+        id=bindparam("id"),
+        cookie_hash=bindparam("cookie_hash"),
+        account_id=bindparam("account_id"),
+        created_at=_NOW,
+        last_seen_at=_NOW,
+    ).on_conflict_do_update(index_elements=["cookie_hash", "account_id"], set_={"last_seen_at": _NOW}),
+)
 
 
 def remember(tx: Session, cookie_hash: bytes, account_id: str, now: dt.datetime) -> None:
     """Remember a device after a sign-in."""
-    row = {"id": new_id(), "cookie_hash": cookie_hash, "account_id": account_id}
-    statement = upsert.insert(tx, Device).values(row | {"created_at": now, "last_seen_at": now})
-    same = ["cookie_hash", "account_id"]
-    tx.execute(statement.on_conflict_do_update(index_elements=same, set_={"last_seen_at": now}))
+    _REMEMBER.run(tx, {"id": new_id(), "cookie_hash": cookie_hash, "account_id": account_id, "now": now})
+
+
+_ROTATE = Prepared(update(Device).where(Device.cookie_hash == bindparam("old")).values(cookie_hash=bindparam("new")))
 
 
 def rotate(tx: Session, old_hash: bytes, new_hash: bytes) -> None:
     """Move what is known of one cookie to its successor."""
-    tx.execute(update(Device).where(Device.cookie_hash == old_hash).values(cookie_hash=new_hash))
+    _ROTATE.run(tx, {"old": old_hash, "new": new_hash})
 
 
 def forget(tx: Session, account_id: str) -> None:

@@ -11,13 +11,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, literal, select, text, update
+from sqlalchemy import (
+    ForeignKey,
+    Integer,
+    Select,
+    Text,
+    UniqueConstraint,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.protocol.security_event import Kind
 from idp.store import rows, upsert
 from idp.store.ids import new_id
-from idp.store.types import Base, JsonList
+from idp.store.types import Base, JsonList, UtcDateTime
 
 IDS: Final = 100  # of grants in one event: a security event token stays small
 STREAMS: Final = 64  # of one client: more than it has gateways at work
@@ -25,7 +40,7 @@ _LOCK: Final = 0x6964705F65766E74  # "idp_evnt"
 
 
 class Event(Base):
-    """Something is over: the ids of tokens, sessions, grants, an account or a client. Never changed.
+    """Something is over: the ids of tokens, sessions, grants, subjects, a client or a key. Never changed.
 
     No foreign keys: what it is about may be deleted before everybody has heard.
     """
@@ -38,7 +53,7 @@ class Event(Base):
     ids: Mapped[JsonList]
     reason: Mapped[str]
     not_before: Mapped[dt.datetime | None]
-    expires_at: Mapped[dt.datetime | None]  # of the one token it is about
+    expires_at: Mapped[dt.datetime | None]  # of the one token, or the one key, that it is about
 
 
 class Stream(Base):
@@ -83,6 +98,30 @@ def tell(
     rows.insert(tx, event)
     waits = select(Stream.id, literal(event_id))
     tx.execute(insert(Waiting).from_select(["stream_id", "event_id"], waits))
+
+
+def tell_each(
+    tx: Session, subjects: Select[str], now: dt.datetime, *, reason: str, not_before: dt.datetime, together: int = IDS
+) -> None:
+    """Write that tokens about many are void: two statements, and an event for every `together` of them."""
+    _lock(tx, "pg_advisory_xact_lock_shared")
+    found, batch = subjects.subquery(), new_id() + "."
+    part = (func.row_number(type_=Integer).over(order_by=found.c.id) - 1) // together
+    numbered = select(found.c.id, part.label("part")).subquery()
+    listed = func.json_agg if tx.get_bind().dialect.name == "postgresql" else func.json_group_array
+    events = select(
+        literal(batch).concat(cast(numbered.c.part, Text)),
+        literal(now, UtcDateTime()),
+        literal("account"),
+        listed(numbered.c.id),
+        literal(reason),
+        literal(not_before, UtcDateTime()),
+    ).group_by(numbered.c.part)
+    tx.execute(insert(Event).from_select(["id", "at", "kind", "ids", "reason", "not_before"], events))
+    mine = (Event.at == now, Event.id.startswith(batch))
+    tx.execute(
+        insert(Waiting).from_select(["stream_id", "event_id"], select(Stream.id, Event.id).join(Event, and_(*mine)))
+    )
 
 
 def tell_grants(tx: Session, grant_ids: Sequence[str], now: dt.datetime, *, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, Select, UniqueConstraint, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -12,6 +13,10 @@ from idp.store import upsert
 from idp.store.api import Api
 from idp.store.ids import new_id
 from idp.store.types import Base, JsonList
+
+# What becomes of scopes beyond what may be had.
+REFUSE: Final = "refuse"
+NARROW: Final = "narrow"
 
 
 class ExchangePolicy(Base):
@@ -22,6 +27,8 @@ class ExchangePolicy(Base):
         UniqueConstraint("client_id", "api_id"),
         CheckConstraint("require_acr IN ('aal1', 'aal2', 'aal3')", name="require_acr"),
         CheckConstraint("max_ttl > 0", name="max_ttl"),
+        CheckConstraint("mode IN ('refuse', 'narrow')", name="mode"),
+        CheckConstraint("per_minute > 0", name="per_minute"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -34,6 +41,8 @@ class ExchangePolicy(Base):
     may_act: Mapped[str | None]
     max_ttl: Mapped[int | None]
     require_acr: Mapped[str | None]
+    mode: Mapped[str] = mapped_column(default=REFUSE)
+    per_minute: Mapped[int | None]
     owner: Mapped[str | None]
     review_by: Mapped[dt.date | None]
     created_at: Mapped[dt.datetime]

@@ -22,7 +22,10 @@ _Convert: TypeAlias = Callable[[Any], Any]
 
 
 class Prepared:
-    """One statement. `classes` are those whose columns it gives first: objects of theirs come back, to be read only."""
+    """One statement. `classes` are those whose columns it gives first: objects of theirs come back, to be read only.
+
+    A statement that backends know under different names is given as a function of the dialect's name.
+    """
 
     __slots__ = ("_classes", "_made", "_statement")
 
@@ -53,7 +56,8 @@ class Prepared:
         dialect: Any = connection.dialect
         made = self._made.get(dialect.name)
         if made is None:
-            made = self._made[dialect.name] = _Compiled(self._statement, self._classes, dialect)
+            statement = self._statement(dialect.name) if callable(self._statement) else self._statement
+            made = self._made[dialect.name] = _Compiled(statement, self._classes, dialect)
         sql, parameters = made.bind(values)
         driver: Any = connection.connection.dbapi_connection
         try:

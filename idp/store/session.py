@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from idp.store import event
+from idp.store import event, rows
 from idp.store.account import Account
 from idp.store.ids import new_id
 from idp.store.prepared import Prepared
@@ -53,7 +53,8 @@ def create(
     ip: str | None = None,
 ) -> BrowserSession:
     """Insert a session that begins now."""
-    session = BrowserSession(
+    session = rows.fresh(
+        BrowserSession,
         id=new_id(),
         cookie_hash=cookie_hash,
         account_id=account_id,
@@ -67,8 +68,7 @@ def create(
         user_agent=user_agent,
         ip=ip,
     )
-    tx.add(session)
-    tx.flush()
+    rows.insert(tx, session)
     return session
 
 

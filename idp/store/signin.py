@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 
 from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -79,14 +80,19 @@ def find_elsewhere(tx: Session, signin_id: str) -> Signin | None:
     return tx.get(Signin, signin_id)
 
 
+@cache
+def _change(names: frozenset[str]) -> Prepared:
+    waiting = (Signin.finished_at.is_(None), Signin.expires_at > bindparam("now"))
+    changed = update(Signin).where(Signin.id == bindparam("key"), *waiting)
+    return Prepared(changed.values({name: bindparam(name) for name in sorted(names)}).returning(Signin.id))
+
+
 def change(tx: Session, signin_id: str, now: dt.datetime, **facts: object) -> bool:
     """Write down a step (`account_id`, `session_id`, `authenticated_at`, `password_at`, `consented_at`).
 
     Says whether the sign-in still waited: a step after the end changes nothing.
     """
-    waiting = (Signin.finished_at.is_(None), Signin.expires_at > now)
-    statement = update(Signin).where(Signin.id == signin_id, *waiting).values(**facts).returning(Signin.id)
-    return tx.scalar(statement, execution_options={"synchronize_session": "fetch"}) is not None
+    return _change(frozenset(facts)).one(tx, {**facts, "key": signin_id, "now": now}) is not None
 
 
 _FINISH = Prepared(

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from idp.store import event
 from idp.store.types import Base, JsonObject
+
+# The longest that a gateway may go on with keys when it cannot fetch them (`max_stale`).
+BELIEVED: Final = dt.timedelta(days=7)
 
 
 class SigningKey(Base):
@@ -79,7 +84,10 @@ def retire(tx: Session, kid: str, *, retired_at: dt.datetime, remove_at: dt.date
 
 
 def withdraw(tx: Session, kid: str, now: dt.datetime) -> bool:
-    """Take a key away at once: what it signed is no longer believed."""
+    """Take a key away at once: what it signed is no longer believed, here and wherever events are heard."""
     same = update(SigningKey).where(SigningKey.id == kid, SigningKey.withdrawn_at.is_(None))
     changed = same.values(withdrawn_at=now).returning(SigningKey.id)
-    return tx.scalar(changed, execution_options={"synchronize_session": "fetch"}) is not None
+    if tx.scalar(changed, execution_options={"synchronize_session": "fetch"}) is None:
+        return False
+    event.tell(tx, "key", [kid], now, reason="key withdrawn", expires_at=now + BELIEVED)
+    return True

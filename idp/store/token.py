@@ -40,11 +40,21 @@ class RevokedToken(Base):
 
 
 def revoke(tx: Session, jti: str, *, expires_at: dt.datetime, now: dt.datetime) -> None:
-    """Revoke one access token; twice is once (RFC 7009 section 2.1)."""
+    """Revoke one access token, here and at gateways; twice is once (RFC 7009 section 2.1)."""
+    if put(tx, jti, expires_at=expires_at, now=now):
+        tell(tx, jti, expires_at=expires_at, now=now)
+
+
+def put(tx: Session, jti: str, *, expires_at: dt.datetime, now: dt.datetime) -> bool:
+    """Refuse one access token here from now on; say whether that is new."""
     row = {"jti": jti, "expires_at": expires_at, "revoked_at": now}
     statement = upsert.insert(tx, RevokedToken).values(row).on_conflict_do_nothing()
-    if tx.scalar(statement.returning(RevokedToken.jti)) is not None:
-        event.tell(tx, "token", [jti], now, reason="token revoked", expires_at=expires_at)
+    return tx.scalar(statement.returning(RevokedToken.jti)) is not None
+
+
+def tell(tx: Session, jti: str, *, expires_at: dt.datetime, now: dt.datetime) -> None:
+    """Let gateways refuse it too."""
+    event.tell(tx, "token", [jti], now, reason="token revoked", expires_at=expires_at)
 
 
 def is_revoked(tx: Session, jti: str) -> bool:

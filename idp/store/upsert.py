@@ -8,26 +8,21 @@ from typing import Any
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from idp.store.prepared import Prepared, Row, Values
+from idp.store.prepared import Prepared
 from idp.store.types import Base
 
 
 def insert(tx: Session, table: type[Base]) -> sqlite.Insert:
     """Return the backend's own insert; the two have the same `on_conflict_*` methods."""
-    if tx.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(table)  # type: ignore[return-value]
+    return _insert(table, tx.get_bind().dialect.name)
+
+
+def prepared(table: type[Base], write: Callable[[sqlite.Insert], Any], *classes: type[Base]) -> Prepared:
+    """Write a statement upon the backend's own insert, to be compiled once."""
+    return Prepared(lambda dialect: write(_insert(table, dialect)), *classes)
+
+
+def _insert(table: type[Base], dialect: str) -> sqlite.Insert:
+    if dialect == "postgresql":
+        return postgresql.insert(table)  # type: ignore[return-value]  # no common type has them
     return sqlite.insert(table)
-
-
-class PreparedInsert:
-    """A statement that begins with such an insert, written once for each backend."""
-
-    def __init__(self, table: type[Base], write: Callable[[sqlite.Insert], Any]) -> None:
-        self._made = {
-            "postgresql": Prepared(write(postgresql.insert(table))),  # type: ignore[arg-type]
-            "sqlite": Prepared(write(sqlite.insert(table))),
-        }
-
-    def one(self, tx: Session, values: Values) -> Row | None:
-        """Return the row, or None where nothing was written."""
-        return self._made[tx.get_bind().dialect.name].one(tx, values)

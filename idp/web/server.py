@@ -21,6 +21,7 @@ from idp.protocol.errors import (
     InvalidRequest,
     ProtocolError,
     TemporarilyUnavailable,
+    TooManyRequests,
     UnsupportedGrantType,
     UseDpopNonce,
 )
@@ -110,7 +111,7 @@ def refusal(error: ProtocolError, *, status: int | None = None, basic: bool = Fa
         response.headers["WWW-Authenticate"] = BASIC_CHALLENGE
     if isinstance(error, UseDpopNonce):
         response.headers[NONCE] = error.nonce
-    if isinstance(error, TemporarilyUnavailable):
+    if isinstance(error, TemporarilyUnavailable | TooManyRequests):
         response.headers["Retry-After"] = str(getattr(error, "retry_after", RETRY_AFTER))
     return response
 

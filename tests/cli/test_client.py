@@ -61,6 +61,12 @@ def test_scopes_of_an_api_are_allowed_by_name_or_all_together(cli: Cli) -> None:
     assert cli.json("client", "create", "all", "--service", "--api", "https://orders.example")["scopes"] == {
         "https://orders.example": ["read", "write"]
     }
+    some = cli.json(
+        "client", "create", "some", *REDIRECT, "--scope", "openid", "--scope", "read", "--api", "https://orders.example"
+    )
+    assert some["scopes"] == {"http://localhost:8000": ["openid"], "https://orders.example": ["read"]}
+    both = cli.json("client", "create", "both", *REDIRECT, "--scope", "openid", "--api", "https://orders.example")
+    assert both["scopes"]["https://orders.example"] == ["read", "write"]
     assert cli.json("client", "scope", "one", "write")["scopes"] == {"https://orders.example": ["read", "write"]}
     assert cli.json("client", "scope", "one", "read", "--remove")["scopes"] == {"https://orders.example": ["write"]}
 
@@ -70,7 +76,9 @@ def test_a_scope_that_several_apis_have_needs_the_api(cli: Cli) -> None:
     cli.told("api", "create", "https://b.example", "--name", "B", "--scope", "read")
     told = cli.refused("client", "create", "x", "--service", "--scope", "read")
     assert "several APIs" in told
-    assert "idp client scope CLIENT read --api API" in told
+    assert "say which by --api" in told
+    there = cli.json("client", "create", "there", "--service", "--scope", "read", "--api", "https://b.example")
+    assert there["scopes"] == {"https://b.example": ["read"]}
     assert "no scope" in cli.refused("client", "create", "x", "--service", "--scope", "none")
     with cli.db.read() as tx:
         assert client.find(tx, "x") is None

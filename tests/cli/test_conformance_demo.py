@@ -70,7 +70,7 @@ class Demo:
         self.program = Program([*clean, *argv], log=folder / "terminal", cwd=folder)
 
     def wait(self) -> Demo:
-        self.program.wait_for_port(self.port, seconds=60)
+        self.program.wait_for_port(self.port)
         return self
 
     def left(self) -> list[str]:

@@ -28,6 +28,8 @@ def test_allowing_writes_the_policy_and_gives_the_client_the_grant(cli: Cli) -> 
         "require_acr": None,
         "require_may_act": False,
         "may_act": None,
+        "mode": "refuse",
+        "per_minute": None,
         "owner": None,
         "review_by": None,
         "review_overdue": False,
@@ -40,14 +42,21 @@ def test_allowing_writes_the_policy_and_gives_the_client_the_grant(cli: Cli) -> 
 
 
 def test_saying_it_again_replaces_it_whole(cli: Cli) -> None:
-    options = ("--max-ttl", "60s", "--require-acr", "aal2", "--require-may-act", "--may-act", "next")
+    options = ("--max-ttl", "60s", "--require-acr", "aal2", "--require-may-act", "--may-act", "next", "--narrow")
     cli.told("exchange", "allow", "gateway", ORDERS, "--scope", "read", "--scope", "write", *options)
     told = ("--owner", "team-orders", "--review-by", "2020-03-31", "--impersonation", "--no-delegation")
     cli.told("exchange", "allow", "gateway", ORDERS, "--scope", "write", *told)
     (row,) = cli.json("exchange", "list", "--client", "gateway")["exchanges"]
+    assert (row["mode"], row["per_minute"]) == ("refuse", None)
     assert (row["scopes"], row["ways"], row["max_ttl"], row["may_act"]) == (["write"], ["impersonation"], None, None)
     assert (row["owner"], row["review_by"], row["review_overdue"]) == ("team-orders", "2020-03-31", True)
     assert "impersonation" in cli.told("exchange", "list")
+
+
+def test_a_policy_may_narrow_and_may_have_a_quota_of_its_own(cli: Cli) -> None:
+    row = cli.json("exchange", "allow", "gateway", ORDERS, "--scope", "read", "--narrow", "--per-minute", "60")
+    assert (row["mode"], row["per_minute"]) == ("narrow", 60)
+    assert "narrow" in cli.told("exchange", "allow", "gateway", ORDERS, "--scope", "read", "--narrow")
 
 
 def test_what_is_removed_is_no_longer_allowed(cli: Cli) -> None:
@@ -75,6 +84,7 @@ def test_an_exchange_goes_with_its_client(cli: Cli) -> None:
         (("gateway", ORDERS, "--scope", "read", "--no-delegation"), "allow delegation, impersonation or both"),
         (("gateway", ORDERS, "--scope", "read", "--max-ttl", "soon"), "max-ttl"),
         (("gateway", ORDERS, "--scope", "read", "--max-ttl", "0s"), "max-ttl"),
+        (("gateway", ORDERS, "--scope", "read", "--per-minute", "0"), "per-minute"),
         (("gateway", ORDERS, "--scope", "read", "--may-act", "nobody"), "may-act"),
     ],
 )

@@ -479,6 +479,23 @@ def test_exchanges_of_routes_are_one_permission_for_each_target(ground: Ground) 
         assert api.find(tx, INTERNAL) is None
 
 
+def test_a_route_to_which_fewer_scopes_will_do_makes_its_permission_narrow(ground: Ground) -> None:
+    ground.write(ISSUER + ROUTES + EXCHANGES.replace('ttl = "45s"', 'ttl = "45s", mode = "narrow"'))
+    assert ground.lines()[-1].endswith("named as the one who acts, given less where more is asked")
+    ground.apply()
+    assert [row["mode"] for row in ground.cli.json("exchange", "list")["exchanges"]] == ["narrow"]
+    ground.cli.told("exchange", "allow", "orders-gateway", INTERNAL, "--scope", "read", "--scope", "list",
+                    "--max-ttl", "45s", "--per-minute", "60")  # fmt: skip
+    (change,) = ground.plan()["changes"]
+    assert change["text"].endswith(": refused what is beyond that, now given less where more is asked")
+    ground.apply()
+    (row,) = ground.cli.json("exchange", "list")["exchanges"]
+    assert (row["mode"], row["per_minute"]) == ("narrow", 60)
+    ground.write(ISSUER + ROUTES + EXCHANGES)
+    (change,) = ground.plan()["changes"]
+    assert change["text"].endswith(": given less where more is asked, now refused what is beyond that")
+
+
 def test_an_exchange_without_scopes_allows_nothing_and_says_so(ground: Ground) -> None:
     ground.write(ISSUER + ROUTES + EXCHANGES.replace('scope = ["read"], ', "").replace('scope = ["list"], ', ""))
     assert ground.plan()["notes"] == [f"an exchange for {INTERNAL} names no scope: none is allowed by it"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from idp.accounts import roles
 from idp.store import api
+from idp.store.event import Event
 from tests.cli.conftest import Cli
 
 ORDERS = "https://orders.example"
@@ -40,6 +42,20 @@ def test_what_was_given_can_be_taken_away(cli: Cli) -> None:
     ada = cli.user("ada", "--group", "staff")
     with cli.db.read() as tx:
         assert roles.entitlements(tx, ada["id"], ORDERS) == roles.Entitlements()
+
+
+@pytest.mark.attack("IN4")
+def test_what_is_taken_away_is_told_to_gateways(cli: Cli) -> None:
+    cli.told("client", "create", "robot", "--service", "--scope", "read", "--scope", "write")
+    cli.told("role", "create", ORDERS, "clerk", "--scope", "read", "--scope", "write")
+    cli.told("role", "client", ORDERS, "clerk", "robot")
+    cli.told("role", "grant", ORDERS, "clerk", "write", "--remove")
+    cli.told("role", "client", ORDERS, "clerk", "robot", "--remove")
+    cli.told("client", "scope", "robot", "write", "--remove")
+    with cli.db.read() as tx:
+        said = tx.execute(select(Event.kind, Event.ids, Event.reason).order_by(Event.at)).all()
+    subject, client = ("account", ["robot"], "roles changed"), ("client", ["robot"], "roles changed")
+    assert said == [subject, subject, client]
 
 
 def test_lists_and_shows(cli: Cli) -> None:

@@ -19,7 +19,7 @@ from idp.jose.keys import SigningKey
 from idp.jose.sign import sign
 from idp.keys.rotation import Keyring
 from idp.settings import Settings
-from idp.store import account, client, grant, sealed, session
+from idp.store import account, api, client, grant, group, role, sealed, session
 from idp.store import token as tokens
 from idp.store.database import Database
 
@@ -76,7 +76,14 @@ def claims(db: Database) -> dict[str, Any]:
     later = moment + dt.timedelta(days=1)
     with db.write() as tx:
         alice = account.create(tx, username="alice", now=moment)
+        orders = api.create(tx, audience="https://orders.example", name="Orders", now=moment)
+        clerk, staff = role.create(tx, api_id=orders.id, name="clerk"), group.create(tx, name="staff")
+        read = api.add_scope(tx, orders.id, "orders:read").id
+        role.add_scope(tx, clerk.id, read)
+        group.add_role(tx, staff.id, clerk.id)
+        group.add_member(tx, staff.id, alice.id)
         client.create(tx, client_id="web-app", name="Web", auth_method="none", now=moment)
+        client.allow_scope(tx, "web-app", read)
         opened = session.create(
             tx, cookie_hash=b"c" * 32, account_id=alice.id, acr="aal1", amr=["pwd"], now=moment,
             idle_expires_at=later, expires_at=later,
@@ -166,6 +173,12 @@ def void_client(db: Database, claims: dict[str, Any]) -> None:
         client.enable(tx, claims["client_id"], now())
 
 
+def leave_group(db: Database, claims: dict[str, Any]) -> None:
+    with db.write() as tx:
+        (staff,) = group.listing(tx)
+        group.remove_member(tx, staff.id, claims["sub"])
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -176,6 +189,7 @@ def void_client(db: Database, claims: dict[str, Any]) -> None:
         (void_account, "earlier tokens were voided"),
         (disable_client, "app was disabled"),
         (void_client, "app's earlier tokens were voided"),
+        (leave_group, "a role or scope that whoever it is about no longer has"),
     ],
 )
 def test_names_what_has_ended_a_token_early(

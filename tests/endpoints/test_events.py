@@ -19,7 +19,7 @@ from idp.jose.keys import SigningKey
 from idp.jose.sign import sign
 from idp.jose.verify import verify
 from idp.protocol import security_event
-from idp.store import account, audit, client, event, grant, group, prune
+from idp.store import account, audit, client, event, grant, group, prune, taking
 from idp.store import api as apis
 from idp.store import token as tokens
 from idp.store.event import Event, Stream, Waiting
@@ -189,15 +189,37 @@ def test_every_way_to_end_something_is_told(ask, read, services, browser, web_ap
 
 
 @pytest.mark.spec("OpenID CAEP 1.0 section 3.2")
-def test_a_person_who_leaves_a_group_needs_new_tokens(ask, read, services, alice, clock):
+def test_a_person_who_leaves_a_group_needs_new_tokens(ask, read, services, browser, web_app, alice, clock):
     ask()
+    browser.tokens(web_app, alice, scope="openid")
     with services.db.write() as tx:
-        administration.leave(tx, group.find(tx, "staff").id, alice.id, clock())
+        taking.person_from_group(tx, group.find(tx, "staff").id, alice.id, clock())
     answer = ask()
     (told,) = read(answer).values()
-    assert (told.kind, told.ids, told.not_before) == ("account", (alice.id,), int(clock().timestamp()) + 1)
+    assert (told.kind, told.ids, told.not_before) == ("account", (alice.id,), int(clock().timestamp()) + 2)
     (said,) = answer.json["sets"].values()
     assert security_event.TOKEN_CLAIMS_CHANGE in strict.loads(strict.split(said).payload)["events"]
+
+
+@pytest.mark.attack("GW20")
+def test_a_withdrawn_key_is_told_under_another_and_for_as_long_as_it_may_be_believed(ask, read, services, clock):
+    ask()
+    services.keyring.ensure(clock())
+    before = {row.id for row, state in services.keyring.listing(clock()) if state == "signing"}
+    assert services.keyring.withdraw_all(clock()) >= before
+    told = read(ask()).values()
+    assert {(each.kind, each.not_before) for each in told} == {("key", None)}
+    assert {kid for each in told for kid in each.ids} >= before
+    assert {each.until - int(clock().timestamp()) > 7 * 86_400 for each in told} == {True}
+
+
+def test_a_key_withdrawn_twice_is_told_once(ask, read, services, clock):
+    ask()
+    services.keyring.ensure(clock())
+    (kid, *_) = (row.id for row, _ in services.keyring.listing(clock()))
+    assert services.keyring.withdraw(kid, clock())
+    assert not services.keyring.withdraw(kid, clock())
+    assert [each.ids for each in read(ask()).values()] == [(kid,)]
 
 
 def test_many_grants_fit_into_small_events(ask, read, services, db, alice, web_app, clock):

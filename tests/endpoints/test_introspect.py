@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from idp.store import account, client, grant, refresh_token, token
+from idp.store import account, api, client, grant, group, refresh_token, role, taking, token
 from idp.store.digests import digest
 from tests.fixtures.browser import claims
 from tests.fixtures.clients import register
@@ -93,6 +93,42 @@ def test_an_expired_token_is_inactive(http, web_app, tokens, clock):
     assert ask(http, web_app, tokens["access_token"]).json == INACTIVE
     clock.advance(30 * 86_400)
     assert ask(http, web_app, tokens["refresh_token"]).json == INACTIVE
+
+
+@pytest.mark.attack("IN4")
+@pytest.mark.parametrize("lost", ["membership", "role", "scope", "client's scope"])
+def test_a_token_that_names_what_its_person_has_no_more_is_inactive(
+    http, services, gateway_client, web_app, alice, tokens, orders_api, clock, lost
+):
+    with services.db.write() as tx:
+        staff, clerk = group.find(tx, "staff"), role.find(tx, orders_api.id, "clerk")
+        scope = api.find_scope(tx, orders_api.id, "orders:read").id
+        if lost == "membership":
+            taking.person_from_group(tx, staff.id, alice.id, clock())
+        elif lost == "role":
+            taking.role_from_group(tx, staff.id, clerk.id, clock())
+        elif lost == "scope":
+            taking.scope_from_role(tx, clerk.id, scope, clock())
+        else:
+            taking.scope_from_client(tx, web_app.client_id, scope, clock())
+    assert ask(http, gateway_client, tokens["access_token"]).json == INACTIVE
+    assert ask(http, web_app, tokens["refresh_token"]).json["active"]
+
+
+@pytest.mark.attack("IN4")
+@pytest.mark.parametrize(
+    ("lost", "active"), [(None, True), ("a scope it never names", True), ("role", False), ("scope", False)]
+)
+def test_and_so_is_that_of_a_service(http, services, gateway_client, service, orders_api, clock, lost, active):
+    form = {"grant_type": "client_credentials", "scope": "orders:read"}
+    made = http.post("/token", data=form, headers=service.basic).json["access_token"]
+    with services.db.write() as tx:
+        if lost == "role":
+            taking.role_from_client(tx, role.find(tx, orders_api.id, "clerk").id, "service", clock())
+        elif lost is not None:
+            name = "orders:read" if lost == "scope" else "orders:write"
+            client.refuse_scope(tx, "service", api.find_scope(tx, orders_api.id, name).id)
+    assert ask(http, gateway_client, made).json["active"] is active
 
 
 @pytest.mark.attack("IN4")

@@ -9,6 +9,11 @@ import pytest
 from tests.faults.guarded import Guarded
 
 
+@pytest.fixture(autouse=True)
+def untraced(untraced_servers: None) -> None:
+    """What dies here would not come to write down what it ran."""
+
+
 @pytest.fixture
 def guarded(sqlite_url: str, tmp_path: Path) -> Iterator[Guarded]:
     """A provider with two workers; its gateways are started by the tests."""

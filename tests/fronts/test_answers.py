@@ -35,13 +35,16 @@ def test_without_a_token_the_caller_learns_where_to_get_one(front):
     answer = front.ask(request())
     assert answer.status == 401
     assert answer.header("www-authenticate") == f'Bearer resource_metadata="{METADATA}"'
+    assert answer.header("x-gatehouse-decision") == front.decided()[0]["id"]
+    assert answer.header("cache-control") == "no-store"
     assert front.api.seen == []
 
 
 def test_what_the_api_says_about_itself_is_for_everybody(front):
-    answer = front.ask(request(target="/.well-known/oauth-protected-resource"))
-    assert answer.status == 200
-    assert answer.json()["authorization_servers"] == [front.issuer.issuer]
+    for host in ("api.example", "api.example:8088"):
+        answer = front.ask(request(target="/.well-known/oauth-protected-resource", host=host))
+        assert answer.status == 200
+        assert answer.json()["authorization_servers"] == [front.issuer.issuer]
     assert front.api.seen == []
 
 
@@ -123,7 +126,7 @@ def test_whoever_asks_too_often_is_told_429_and_when_to_come_back(front):
 def test_an_answer_without_limits_says_nothing_of_them(front):
     answer = front.ask(request(token=front.token()))
     assert answer.status == 200
-    for name in ("ratelimit", "ratelimit-policy", "dpop-nonce", "retry-after", "www-authenticate"):
+    for name in ("ratelimit", "ratelimit-policy", "dpop-nonce", "retry-after", "www-authenticate", "cache-control"):
         assert answer.header(name) is None
 
 

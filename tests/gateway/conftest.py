@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from idp.gateway.config import Config
+from idp.gateway.decide import Gate
 from idp.gateway.load import parse
 from idp.gateway.log import JsonLines
 from idp.gateway.pool import Pool
@@ -156,6 +157,32 @@ def serve() -> Iterator[Callable[[str | Config], Running]]:
         yield start
 
 
+@pytest.fixture(autouse=True)
+def ended_gates(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A gate that a test begins by itself, as a middleware does, ends with the test; servers end their own."""
+    begun: list[Gate] = []
+    begin = Gate.start
+
+    def start(gate: Gate) -> None:
+        if threading.current_thread() is threading.main_thread():
+            begun.append(gate)
+        begin(gate)
+
+    monkeypatch.setattr(Gate, "start", start)
+    yield
+    for gate in begun:
+        gate.stop()
+        _joined(gate)
+
+
+def _joined(gate: Gate) -> None:
+    """Wait for the end of the threads that look for keys: one under way would go on into the next test."""
+    for source in gate.sources.values():
+        if source._thread is not None:
+            source._thread.join(30)
+            assert not source._thread.is_alive()
+
+
 @contextmanager
 def _serving() -> Iterator[Callable[[str | Config], Running]]:
     ends: list[Callable[[], None]] = []
@@ -169,9 +196,10 @@ def _serving() -> Iterator[Callable[[str | Config], Running]]:
 
         def end() -> None:
             server.should_exit = True
-            thread.join(10)
+            thread.join(30)
             log.close()
             assert not thread.is_alive()
+            _joined(server._gate)
 
         ends.append(end)
         deadline = time.monotonic() + 10

@@ -69,7 +69,7 @@ def test_the_status_says_what_was_refused_and_shows_no_token(watched: Running, i
     page = answer.body.decode()
     assert answer.status == 200
     assert "GET /orders/7</span>" in page
-    assert "<td>scope</td>" in page
+    assert "<td>require.scope did not hold</td>" in page
     for private in (token, "secret", "alice"):
         assert private not in page
 

@@ -10,6 +10,7 @@ from idp.gateway.token_cache import TokenCache
 from tests.gateway.conftest import config_text
 from tests.gateway.issuer import AUDIENCE, a_key
 from tests.gateway.raw import request
+from tests.gateway.websocket.peer import wait_until
 
 
 def with_lines(*lines: str, target: str = "/orders/7") -> bytes:
@@ -110,19 +111,16 @@ def test_a_token_that_is_not_right_in_everything_is_invalid_token(changed, proxy
 @pytest.mark.attack("GW26")
 @pytest.mark.parametrize("claim", ["iat", "nbf"])
 def test_a_clock_that_runs_half_a_minute_ahead_is_forgiven_and_more_than_a_minute_is_not(claim, proxy, issuer):
-    now = int(time.time())
-    assert proxy.ask(request(token=issuer.token(**{claim: now + 28}))).status == 200
-    assert proxy.ask(request(token=issuer.token(**{claim: now + 62}))).status == 401
-    assert proxy.ask(request(token=issuer.token(**{claim: now + 300}))).status == 401
+    for ahead, status in ((28, 200), (70, 401), (300, 401)):
+        assert proxy.ask(request(token=issuer.token(**{claim: int(time.time()) + ahead}))).status == status
 
 
 @pytest.mark.attack("GW26")
 def test_a_token_from_just_ahead_is_accepted_once_its_time_has_come(serve, issuer, upstream):
     proxy = serve(config_text(issuer, upstream).replace("jwks =", 'leeway = "1s"\njwks ='))
-    token = issuer.token(nbf=int(time.time()) + 3)
+    token = issuer.token(nbf=int(time.time()) + 4)
     assert proxy.ask(request(token=token)).status == 401
-    time.sleep(2.2)
-    assert proxy.ask(request(token=token)).status == 200
+    assert wait_until(lambda: proxy.ask(request(token=token)).status == 200)
 
 
 @pytest.mark.attack("GW17")

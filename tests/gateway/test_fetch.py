@@ -53,7 +53,7 @@ def test_an_issuer_that_hangs_costs_its_time_and_no_more(issuer, fetch):
     with pytest.raises(FetchError):
         fetch(issuer.issuer + "/jwks", None)
     issuer.hang.set()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.attack("GW18")
@@ -62,7 +62,7 @@ def test_an_issuer_that_drips_costs_its_time_and_no_more(issuer, fetch):
     began = time.monotonic()
     with pytest.raises(FetchError):
         fetch(issuer.issuer + "/jwks", None)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
 
 
 def test_nobody_there_is_an_error(fetch):

@@ -42,6 +42,21 @@ def test_no_more_than_so_many_are_under_way(flight):
     assert all(future.result(5) for future in futures)
 
 
+def test_one_of_many_has_no_more_than_its_share():
+    flight: Flight[bool] = Flight("test", threads=1, most=9, share=2)
+    go = threading.Event()
+    futures = [flight.join(key, lambda: go.wait(5), "greedy") for key in (b"a", b"b")]
+    assert flight.join(b"c", lambda: True, "greedy") is None
+    assert flight.join(b"b", lambda: True, "greedy") is futures[1]
+    other = flight.join(b"d", lambda: True, "other")
+    go.set()
+    assert other.result(5)
+    until(lambda: len(flight) == 0)
+    assert not flight._held
+    assert flight.join(b"c", lambda: True, "greedy").result(5)
+    flight.stop()
+
+
 def test_a_failure_ends_the_work_too(flight):
     future = flight.join(b"a", lambda: 1 // 0)
     assert isinstance(future.exception(5), ZeroDivisionError)

@@ -184,6 +184,44 @@ def test_a_key_that_goes_or_changes_voids_what_it_verified_and_a_new_one_does_no
 
 
 @pytest.mark.attack("GW19")
+@pytest.mark.attack("GW20")
+def test_a_key_that_the_issuer_has_withdrawn_is_gone_whatever_a_fetch_still_shows(ground):
+    ground.fetch.answers[JWKS] = jwks(0, 1)
+    ground.source.refresh()
+    before = ground.source.snapshot
+    ground.source.withdrawn([kid(0)])
+    assert ground.kids() == {kid(1)}
+    assert ground.source.snapshot.generation == before.generation + 1
+    assert ground.source.refresh()
+    assert ground.kids() == {kid(1)}
+    ground.source.withdrawn([kid(1)])
+    assert ground.kids() == set()
+
+
+def test_a_key_withdrawn_before_the_first_fetch_never_comes(ground):
+    ground.source.withdrawn([kid(0)])
+    assert ground.source.usable() is None
+    assert ground.source.refresh()
+    assert ground.kids() == set()
+
+
+def test_the_issuer_may_hurry_us_for_a_few_fetches(ground):
+    ground.source.refresh()
+    usual = ground.source.pause() / 2
+    ground.source.hurry()
+    ground.source.hurry()
+    pauses = [ground.source._until_next() for _ in range(4)]
+    assert pauses[:3] == [1.0, 1.0, 1.0]
+    assert pauses[3] > usual
+    ground.source._wake.clear()
+    ground.source.withdrawn([kid(7)])
+    assert ground.source._wake.is_set()
+    ground.source._wake.clear()
+    ground.source._until_next()
+    ground.source.withdrawn([kid(7)])  # told again, since it was not acknowledged yet
+    assert not ground.source._wake.is_set()
+
+
 def test_one_question_per_cooldown_whether_it_succeeded_or_not(ground):
     assert ground.source.ask() is not None
     asked = []
@@ -342,11 +380,34 @@ def threaded():
     assert not ground.source._thread.is_alive()
 
 
-def eventually(true, seconds: float = 3.0) -> None:
+def eventually(true, seconds: float = 30.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+class EndsIt:
+    """Stands for the lock that a look begins with: who holds it ends the source, just before it forgets old calls."""
+
+    def __init__(self, source: KeySource) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        self._source.stop()
+
+    def __exit__(self, *_: object) -> None:
+        """Let go."""
+
+
+def test_an_end_that_comes_as_a_look_begins_is_not_slept_through(ground):
+    source = ground.source
+    source._turn = EndsIt(source)
+    thread = threading.Thread(target=source._run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert ground.kids() == {kid(0)}
 
 
 @pytest.mark.attack("GW19")

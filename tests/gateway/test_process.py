@@ -23,6 +23,7 @@ from idp.gateway.log import JsonLines
 from idp.gateway.request import Decision, Request
 from tests.gateway.conftest import config_text
 from tests.gateway.raw import Client, ask, request
+from tests.gateway.websocket.peer import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ def file(tmp_path, issuer, upstream) -> Path:
 def test_check_says_what_the_file_allows(file):
     said = CliRunner().invoke(cli, ["check", "--config", str(file)])
     assert said.exit_code == 0
-    assert "5 routes, 1 issuers; everything else is denied" in said.output
+    assert "5 routes, 1 issuer; everything else is denied" in said.output
     line = next(line for line in said.output.splitlines() if "order-write" in line)
     assert "POST,PUT api.example/orders/{oid} for https://orders.example" in line
     assert line.endswith("with orders:write, role boss or role clerk")
@@ -91,8 +92,9 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
                 upstream.script = lambda connection, _seen: (
                     time.sleep(0.5) or connection.sendall(upstream.answer) or True
                 )
+                asked = len(upstream.seen)
                 busy.send(request(token=token))
-                time.sleep(0.2)
+                assert wait_until(lambda: len(upstream.seen) > asked)
                 process.send_signal(signal.SIGTERM)
                 assert busy.answer().status == 200
             assert process.wait(10) == 0
@@ -104,7 +106,7 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
 
 
 def listening(log: Path, process: subprocess.Popen[bytes]) -> tuple[str, int]:
-    for _ in range(1_000):
+    for _ in range(6_000):
         assert process.poll() is None
         lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         found = [line["address"] for line in lines if line["event"] == "listening"]

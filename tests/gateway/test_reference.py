@@ -8,13 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from idp.gateway import reference as reference_module
 from idp.gateway.load import parse
 from idp.gateway.reference import _bound
 from tests.gateway.exchange.ground import Ground, sent
 from tests.gateway.exchanging import GATEWAY, ISSUER, NOW, STOCK, until
 from tests.gateway.issuer import a_key
 
-TOKEN, OTHER = "a-reference-of-43-characters-which-says-no", "another-reference-which-says-just-as-little"
+
+def reference(name: object) -> str:
+    return f"{name}".ljust(42, "-") + "A"
+
+
+TOKEN, OTHER = reference("a-reference-that-says-nothing"), reference("another-one-that-says-just-as-little")
 REFERENCES = "reference_tokens = true"
 HEARD = REFERENCES + '\nrevocation = { poll = "100ms" }'
 PLAIN = """
@@ -101,7 +107,10 @@ def test_fifty_at_once_are_one_question(ground):
     assert len(ground.provider.asked) == 1
 
 
-@pytest.mark.parametrize("token", ["short", "x" * 300, "with space in it 0123456789", "=" * 20, "ümlaut-0123456789ab"])
+@pytest.mark.parametrize(
+    "token",
+    ["short", "x" * 300, TOKEN[:-1], TOKEN + "A", TOKEN[:-1] + "B", TOKEN[1:] + "=", " " + TOKEN[1:], "ü" + TOKEN[1:]],
+)
 def test_what_is_no_reference_is_not_asked_about(ground, token):
     assert ask(ground, token).status == 401
     assert ground.provider.asked == []
@@ -206,7 +215,7 @@ def test_while_the_provider_is_away_what_is_known_serves_and_the_rest_is_503(gro
     ground.clock.advance(1.5)
     assert ask(ground).allowed  # finds out whether somebody answers again, and does not wait for it
     until(lambda: len(ground.provider.asked) == 3)
-    until(lambda: len(references(ground)._flight) == 0)
+    until(lambda: len(references(ground)._again) == 0)
     ground.provider.away = False
     ground.clock.advance(1.5)
     assert ask(ground, OTHER).allowed
@@ -275,28 +284,45 @@ def test_where_revocations_are_heard_it_is_known_for_a_minute(make):
 
 
 @pytest.mark.attack("IN3")
+def test_who_makes_references_up_takes_a_share_and_stops_nobody_else(ground, monkeypatch):
+    """Others are asked about meanwhile, and what is known in a lane of its own."""
+    assert ask(ground).allowed
+    ground.wall.advance(11)
+    first = references(ground)._first
+    monkeypatch.setattr(first, "_held", {"4:7f000001": reference_module._SHARE, "4:c6336401": 1})
+
+    def ask_from(peer, token):
+        request = ground.request(token, "/plain")
+        request.peer = peer
+        return ground.gate.decide(request)
+
+    for number in range(3):
+        decision = ask_from("127.0.0.1", reference(number))
+        assert (decision.status, decision.reason) == (503, "in_doubt")
+    assert ask_from("198.51.100.1", reference(4)).allowed
+    assert ask_from("127.0.0.1", TOKEN).allowed
+    assert len(ground.provider.asked) == 3
+
+
+@pytest.mark.attack("IN3")
 def test_who_asks_about_many_keeps_nothing_alive_that_has_ended(ground, monkeypatch):
     assert ask(ground).allowed
     ground.wall.advance(30)
-    ground.provider.hang = threading.Event()
     ground.provider.inactive = True
-    monkeypatch.setattr(references(ground)._flight, "_most", 2)
-    for number in range(2):
-        references(ground).ask(f"{OTHER}-{number}".encode())
+    monkeypatch.setattr(references(ground)._again, "_most", 0)
     decision = ask(ground)
     assert (decision.status, decision.reason) == (503, "in_doubt")
-    ground.provider.hang.set()
 
 
 def test_what_is_kept_is_bounded(ground, monkeypatch):
     monkeypatch.setattr("idp.gateway.reference._MOST", 2)
     monkeypatch.setattr("idp.gateway.reference._MOST_REFUSED", 2)
     for number in range(4):
-        assert ask(ground, f"{TOKEN}-{number}").allowed
+        assert ask(ground, reference(f"one-{number}")).allowed
     assert len(references(ground)) == 2
     ground.provider.inactive = True
     for number in range(4):
-        assert ask(ground, f"{OTHER}-{number}").status == 401
+        assert ask(ground, reference(f"other-{number}")).status == 401
     assert len(references(ground)._refused) == 2
 
 

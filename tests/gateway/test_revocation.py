@@ -37,8 +37,10 @@ ENDINGS = {
     "token": ("token", ("jti-1",), None),
     "session": ("session", ("sid-1",), None),
     "grant": ("grants", ("other", "grant-1"), None),
+    "key": ("key", ("kid-1",), None),
     "parent": ("token", ("parent-1",), None),
     "account": ("account", ("alice",), int(NOW) + 1),
+    "one of many accounts": ("account", ("bob", "alice"), int(NOW) + 1),
     "client": ("client", ("web-app",), int(NOW) + 1),
     "parent's client": ("client", ("first-app",), int(NOW) + 1),
     "everything": ("everything", (), int(NOW) + 1),
@@ -111,7 +113,7 @@ def make_feed(
 
 @pytest.fixture
 def token():
-    return Principal(CLAIMS, payload=json.dumps(CLAIMS).encode())
+    return Principal(CLAIMS, kid="kid-1", payload=json.dumps(CLAIMS).encode())
 
 
 RULE = OnStale(then="deny")
@@ -137,7 +139,9 @@ def test_what_is_over_is_refused_from_the_next_answer_on(feed, stream, token, ki
         ("token", ("jti-2",), None),
         ("session", ("sid-2",), None),
         ("grants", ("grant-2",), None),
+        ("key", ("kid-2",), None),
         ("account", ("bob",), int(NOW) + 1),
+        ("account", ("bob", "carol"), int(NOW) + 1),
         ("account", ("alice",), int(NOW)),
         ("client", ("web-app",), int(NOW)),
         ("everything", (), int(NOW)),
@@ -163,6 +167,33 @@ def test_a_token_with_little_in_it_can_be_revoked_too():
     bare = Principal(claims, payload=json.dumps(claims).encode())
     assert bare.marks.exact == ("token jti-1", "session s", "grant grant-1")
     assert marks_of({"parents": ["x", {}]}).issued_at == 0.0
+
+
+@pytest.mark.attack("GW20")
+def test_a_withdrawn_key_goes_at_once_and_the_next_one_is_fetched_at_once(feed, stream, fetcher):
+    """The event is signed by the new key already, which no fetch has shown yet."""
+    feed.poll()
+    old, new = a_key(), a_key(number=1)
+    stream.key = new
+    stream.end("key", old.kid)
+    assert not feed.poll()  # nothing was taken, nothing refused
+    assert feed._source._wake.is_set()
+    both = {"keys": [old.public_jwk(), new.public_jwk()]}  # another worker still shows the old one
+    fetcher.answers[f"{ISSUER}/jwks"] = json.dumps(both).encode()
+    feed._source.refresh()
+    feed.poll()
+    feed._source.refresh()
+    assert {key.kid for key in feed._source.usable().keys.keys} == {new.kid}
+
+
+@pytest.mark.attack("GW20")
+def test_what_the_withdrawn_key_signs_is_no_event_any_more(feed, stream, token):
+    stream.end("key", a_key().kid)
+    feed.poll()
+    stream.end("token", "jti-1")
+    feed.poll()
+    assert passes(feed, token)
+    assert not stream.errors
 
 
 def test_is_acknowledged_once_it_is_kept_and_never_told_again(feed, stream):
@@ -238,6 +269,16 @@ class TestRestarts:
         start().poll()
         stream.away = True
         assert not passes(start(), token, OnStale(then="allow"))
+
+    def test_a_withdrawn_key_stays_away_whatever_a_fetch_shows(self, start, stream):
+        feed = start()
+        stream.end("key", a_key().kid, a_key(number=1).kid)
+        feed.poll()
+        feed.stop()
+        stream.away = True
+        again = start()
+        assert again._source.refresh()
+        assert not again._source.usable().keys.keys
 
     def test_the_same_stream_goes_on(self, start, stream):
         stream.end("token", "jti-1")

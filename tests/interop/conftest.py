@@ -125,7 +125,7 @@ def installation(
     (folder / "idp.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
     _set_up(made)
     with Program([IDP, "run"], log=folder / "provider.log", cwd=folder) as program:
-        program.wait_for_port(port, seconds=30)
+        program.wait_for_port(port)
         with api() as upstream, _gateway(made, gateway, upstream):
             yield made
 

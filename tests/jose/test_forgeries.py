@@ -215,7 +215,7 @@ ENCRYPTED = {
 @pytest.mark.parametrize("name", ENCRYPTED)
 def test_refuses_encrypted_tokens_at_once(own: KeySet, name: str) -> None:
     token = ENCRYPTED[name]()
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(JoseError):
         verify(token, own, typ=AT, algs=ALL)
-    assert time.process_time() - started < 0.15
+    assert time.thread_time() - started < 0.15

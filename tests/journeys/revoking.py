@@ -38,6 +38,7 @@ class Line:
     service: App
     app: App
     staff: str
+    orders: str
 
     def own_token(self, caller: requests.Session | None = None) -> str:
         """A service's token for itself."""
@@ -158,7 +159,7 @@ def running(folder: Path, database_url: str, **chosen: object) -> Iterator[Line]
         )
         gateways = [_gateway(folder, provider, number, orders.id) for number in (1, 2)]
         try:
-            yield Line(provider=provider, gateways=gateways, service=service, app=app, staff=staff.id)
+            yield Line(provider=provider, gateways=gateways, service=service, app=app, staff=staff.id, orders=orders.id)
         finally:
             for gateway in gateways:
                 gateway.stop()

@@ -12,6 +12,7 @@ from idp.store import signing_key
 from idp.store.database import Database
 
 
+@pytest.mark.usefixtures("untraced_servers")
 @pytest.mark.parametrize("_round", range(2))
 def test_two_processes_that_start_at_once_make_one_key_each_algorithm(
     db: Database, database_url: str, now: dt.datetime, _round: int

@@ -278,15 +278,18 @@ def test_nobody_waits_for_more_than_one_look_at_a_store_that_hangs(
     threads = 8
     looks: list[float] = []
 
+    everybody = threading.Barrier(threads)
+
     def hangs(_keyring: Keyring) -> None:
         looks.append(time.monotonic())
-        time.sleep(0.3)
+        time.sleep(0.3)  # from the barrier to the lock it is a few steps
         raise StoreUnavailable("the store is not available")
 
     monkeypatch.setattr(Keyring, "_rows", hangs)
     waited: list[float] = []
 
     def ask() -> None:
+        everybody.wait(30)
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             keyring.verifying(now)

@@ -26,12 +26,6 @@ JINJA.globals.update(csrf_token=lambda: "csrf", asset=lambda path: f"/static/{pa
 
 def render(name: str, direction: str) -> str:
     """One page of the gallery as the product would answer it."""
-    jinja = Environment(
-        loader=FileSystemLoader(ROOT / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    jinja.globals.update(csrf_token=lambda: "csrf", asset=lambda path: f"/static/{path}?v=0")
     chosen = next(page for page in PAGES if page.name == name)
     context: dict[str, object] = {**chosen.context, "dir": direction}
     if direction == "rtl":

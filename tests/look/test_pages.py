@@ -8,35 +8,56 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage
 from playwright.sync_api import Page as Tab
 
-from tests.look.checks import AXE, INLINE, SIDEWAYS, SMALL_TARGETS, VIOLATIONS
+from tests.look.checks import INLINE, SIDEWAYS, SMALL_TARGETS, violations
 from tests.look.gallery import PAGES, Page
 
 WIDTHS = (320, 460, 1280)
 VIEWS: tuple[tuple[str, int, Any], ...] = (
+    ("rtl", 320, "dark"),
     ("ltr", 320, "light"),
     ("ltr", 460, "light"),
     ("ltr", 460, "dark"),
     ("ltr", 1280, "light"),
     ("ltr", 1280, "dark"),
-    ("rtl", 320, "dark"),
 )
-EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+class Window:
+    """One tab for all: a new one costs a second. A page is loaded once for all who look at it one after the other."""
+
+    def __init__(self, tab: Tab) -> None:
+        self._tab = tab
+        self._shown = ""
+
+    def show(self, address: str, *, width: int = 1280, scheme: Any = "light", motion: Any = "no-preference") -> Tab:
+        """Show a page as it was loaded."""
+        self._tab.emulate_media(color_scheme=scheme, reduced_motion=motion)
+        self._tab.set_viewport_size({"width": width, "height": 800})
+        if self._shown != address:
+            self._tab.goto(address)
+            self._shown = address
+        return self._tab
+
+    def take(self) -> Tab:
+        """Give the tab to somebody who will change what it shows."""
+        self._shown = ""
+        self._tab.emulate_media(color_scheme="light", reduced_motion="no-preference")
+        self._tab.set_viewport_size({"width": 1280, "height": 800})
+        return self._tab
 
 
 @pytest.fixture(scope="module")
-def window(chromium: Browser) -> Iterator[Tab]:
+def window(chromium: Browser) -> Iterator[Window]:
     """Own context whose policy is bypassed for axe alone; the policy has its own test."""
     made = chromium.new_context(bypass_csp=True)
-    yield made.new_page()
+    yield Window(made.new_page())
     made.close()
 
 
 @pytest.fixture
-def tab(window: Tab) -> Tab:
-    """One tab for all: a new one costs a second, and every test goes to its own page."""
-    window.emulate_media(color_scheme="light", reduced_motion="no-preference")
-    window.set_viewport_size({"width": 1280, "height": 800})
-    return window
+def tab(window: Window) -> Tab:
+    """The tab, to be led anywhere."""
+    return window.take()
 
 
 @pytest.fixture(scope="module")
@@ -47,45 +68,43 @@ def strict(chromium: Browser) -> Iterator[Tab]:
     made.close()
 
 
-@EACH_PAGE
-@pytest.mark.parametrize("direction", ["ltr", "rtl"])
-def test_fits_every_width_without_sideways_scroll(tab: Tab, gallery: str, page: Page, direction: str) -> None:
-    tab.goto(f"{gallery}/page/{page.name}/{direction}")
+# Of the module, so that whoever looks at the same page comes one after the other.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(each, id=each.name, marks=pytest.mark.xdist_group(f"look-{each.name}")) for each in PAGES],
+)
+def page(request: pytest.FixtureRequest) -> Page:
+    """One page in one state."""
+    found: Page = request.param
+    return found
+
+
+def test_gives_every_finger_a_target_of_44_pixels(window: Window, gallery: str, page: Page) -> None:
     for width in WIDTHS:
-        tab.set_viewport_size({"width": width, "height": 800})
+        assert window.show(f"{gallery}/page/{page.name}/ltr", width=width).evaluate(SMALL_TARGETS) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_has_no_violation_that_axe_can_find(window: Window, gallery: str, page: Page, scheme: Any) -> None:
+    tab = window.show(f"{gallery}/page/{page.name}/ltr", width=320, scheme=scheme, motion="reduce")
+    assert violations(tab) == []
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_fits_every_width_without_sideways_scroll(window: Window, gallery: str, page: Page, direction: str) -> None:
+    for width in WIDTHS:
+        tab = window.show(f"{gallery}/page/{page.name}/{direction}", width=width)
         assert tab.evaluate(SIDEWAYS) == 0, f"scrolls sideways at {width}"
 
 
-@EACH_PAGE
-def test_is_kept_as_pictures_to_be_looked_at(tab: Tab, gallery: str, shots: Path, page: Page) -> None:
+def test_is_kept_as_pictures_to_be_looked_at(window: Window, gallery: str, shots: Path, page: Page) -> None:
     for direction, width, scheme in VIEWS:
-        tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        tab.set_viewport_size({"width": width, "height": 800})
-        tab.goto(f"{gallery}/page/{page.name}/{direction}")
+        tab = window.show(f"{gallery}/page/{page.name}/{direction}", width=width, scheme=scheme, motion="reduce")
         picture = shots / f"{page.name}-{direction}-{width}-{scheme}.png"
         tab.screenshot(path=picture, full_page=True)
         assert picture.stat().st_size > 5_000, "the picture is blank"
 
 
-@EACH_PAGE
-def test_gives_every_finger_a_target_of_44_pixels(tab: Tab, gallery: str, page: Page) -> None:
-    tab.goto(f"{gallery}/page/{page.name}/ltr")
-    for width in WIDTHS:
-        tab.set_viewport_size({"width": width, "height": 800})
-        assert tab.evaluate(SMALL_TARGETS) == []
-
-
-@EACH_PAGE
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_has_no_violation_that_axe_can_find(tab: Tab, gallery: str, page: Page, scheme: Any) -> None:
-    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    tab.set_viewport_size({"width": 320, "height": 800})
-    tab.goto(f"{gallery}/page/{page.name}/ltr")
-    tab.add_script_tag(path=AXE)
-    assert tab.evaluate(VIOLATIONS) == []
-
-
-@EACH_PAGE
 def test_lives_under_a_policy_without_inline_anything(strict: Tab, gallery: str, page: Page) -> None:
     complaints: list[str] = []
 
@@ -98,7 +117,6 @@ def test_lives_under_a_policy_without_inline_anything(strict: Tab, gallery: str,
     strict.remove_listener("console", note)
 
 
-@EACH_PAGE
 def test_zoomed_text_still_fits(tab: Tab, gallery: str, page: Page) -> None:
     """Text at 200% on a 640 px window (WCAG 1.4.4 and 1.4.10 together)."""
     tab.set_viewport_size({"width": 640, "height": 800})

@@ -172,6 +172,7 @@ hops = st.builds(
         lifetime=st.integers(1, 4_000),
         require_acr=st.sampled_from([None, "aal1", "aal2"]),
         may_act=st.sampled_from([None, *CLIENTS]),
+        narrow=st.booleans(),
     ),
     actor=st.sampled_from([None, *CLIENTS]),
     asked=st.lists(st.sampled_from(SCOPES), unique=True, max_size=2).map(tuple),
@@ -238,6 +239,23 @@ def test_the_target_is_one_of_those_permitted():
 def test_no_scope_that_one_of_them_lacks(permission, available, asked):
     with pytest.raises(InvalidScope):
         decide(permission=replace(MAY, scopes=frozenset(permission)), available=available, asked=asked)
+
+
+@pytest.mark.attack("TX8")
+@pytest.mark.spec("RFC 8693 section 2.2.1")
+@pytest.mark.parametrize(
+    ("asked", "given"), [(("write", "admin", "read"), ("read",)), (("read",), ("read",)), ((), ("read",))]
+)
+def test_a_policy_that_narrows_leaves_out_what_is_beyond_it(asked, given):
+    narrowing = replace(MAY, scopes=frozenset({"read", "admin"}), narrow=True)
+    assert decide(permission=narrowing, asked=asked).scopes == given
+
+
+@pytest.mark.attack("TX8")
+@pytest.mark.parametrize("asked", [("write",), ("unknown",), ("admin", "write")])
+def test_a_policy_that_narrows_gives_nothing_else_where_nothing_is_left(asked):
+    with pytest.raises(InvalidScope, match="no scope is left"):
+        decide(permission=replace(MAY, scopes=frozenset({"read", "admin"}), narrow=True), asked=asked)
 
 
 @pytest.mark.attack("TX12")

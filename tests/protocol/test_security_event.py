@@ -19,6 +19,8 @@ ONES = [
     Ended(kind="account", ids=("alice",), not_before=40, until=99),
     Ended(kind="client", ids=("web-app",), not_before=43, until=99),
     Ended(kind="everything", not_before=40, until=99),
+    Ended(kind="account", ids=("alice", "bob"), not_before=40, until=99),
+    Ended(kind="key", ids=("kid",), until=99),
 ]
 
 
@@ -40,7 +42,9 @@ def test_what_is_written_is_read(ended):
     assert "sub" not in said
 
 
-@given(kind=st.sampled_from(["token", "session", "account", "client"]), name=st.text(min_size=1), at=st.integers(0))
+@given(
+    kind=st.sampled_from(["token", "session", "key", "account", "client"]), name=st.text(min_size=1), at=st.integers(0)
+)
 def test_any_id_survives(kind, name, at):
     not_before = at if kind in {"account", "client"} else None
     ended = Ended(kind=kind, ids=(name,), not_before=not_before, until=at)
@@ -108,6 +112,11 @@ def test_refuses_what_it_does_not_understand(changed, code):
         (ONES[2], {"grant_ids": [1]}),
         (ONES[2], {"grant_ids": "one"}),
         (ONES[5], {"not_before": None}),
+        (ONES[6], {"subs": []}),
+        (ONES[6], {"subs": ["alice", 1]}),
+        (ONES[6], {"not_before": None}),
+        (ONES[7], {"kids": "kid"}),
+        (ONES[7], {"not_before": 1}),
     ],
 )
 def test_refuses_an_event_that_lacks_what_its_subject_needs(ended, changed):

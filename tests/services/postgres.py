@@ -14,7 +14,7 @@ import psycopg
 
 from tests.services.program import Program, free_port
 
-READY_WITHIN = 20.0
+READY_WITHIN = 60.0
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
 port = {port}

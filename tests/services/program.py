@@ -61,7 +61,7 @@ class Program:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for_port(self, port: int, *, seconds: float = 15.0) -> None:
+    def wait_for_port(self, port: int, *, seconds: float = 60.0) -> None:
         """Wait until the port answers; say what the program printed when it does not."""
         deadline = time.monotonic() + seconds
         while self.running and time.monotonic() < deadline:

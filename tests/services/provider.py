@@ -76,7 +76,7 @@ class Provider:
         chosen = () if self._server is None else ("--server", self._server)
         argv = [IDP, "run", "--config", self.config, *chosen]
         self.program = Program(argv, log=self.folder / "provider.log", cwd=self.folder)
-        self.program.wait_for_port(self.port, seconds=30)
+        self.program.wait_for_port(self.port)
         return self
 
     def url(self, path: str) -> str:
@@ -137,7 +137,10 @@ def session(trust: Path | None = None) -> requests.Session:
 
 def _children(pid: int) -> Iterator[int]:
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            # Helpers of multiprocessing, and the metrics, serve nobody.
-            if "multiprocessing" not in Path(f"/proc/{child}/cmdline").read_text():
-                yield int(child)
+        # A thread may end before it is asked for its children, and a child before it is asked for its name.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in (task / "children").read_text().split():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    # Helpers of multiprocessing, and the metrics, serve nobody.
+                    if "multiprocessing" not in Path(f"/proc/{child}/cmdline").read_text():
+                        yield int(child)

@@ -14,6 +14,8 @@ from idp.store.digests import digest
 from idp.store.ids import new_id
 from tests.store import claims
 
+pytestmark = pytest.mark.usefixtures("untraced_servers")
+
 ROUNDS = 200
 LATER = claims.NOW + dt.timedelta(days=30)
 ROOT = Path(__file__).parents[2]

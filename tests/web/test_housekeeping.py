@@ -144,4 +144,4 @@ def test_a_running_provider_seals_within_two_seconds(tmp_path: Path) -> None:
 
 def until_sealed(held: Any) -> bool:
     # Two seconds, and what a busy machine may add.
-    return until(lambda: unsealed(held) == 0, seconds=5)
+    return until(lambda: unsealed(held) == 0, seconds=20)

@@ -13,7 +13,7 @@ from idp.audit.log import readable
 from idp.cli.context import Context, opened
 from idp.cli.declaring import reading
 from idp.cli.gateway_policy import read as read_file
-from idp.cli.key import answer
+from idp.cli.key import answer, moment
 from idp.clients import issuer_api
 from idp.clients.declaration.apply import apply as make_true
 from idp.clients.declaration.model import Change, Moved, Plan, Undeclarable, What
@@ -70,8 +70,9 @@ def apply(options: Options, *, yes: bool, expected: str | None, as_json: bool) -
             click.confirm("Make it so?", abort=True)
         try:
             with context.db.write() as tx:
+                # Read here: whoever was asked may have thought for minutes, and tokens were issued meanwhile.
                 made = make_true(
-                    tx, read.declaration, found.digest, context.now, prune=options.prune, record=context.record
+                    tx, read.declaration, found.digest, moment(), prune=options.prune, record=context.record
                 )
         except Moved:
             raise click.ClickException(

@@ -112,6 +112,7 @@ def _exchanges(client_id: str, routes: Iterable[Route]) -> dict[Item, Mapping[st
             "max_ttl": max(ceil(each.ttl) for each in exchanges),
             "delegation": any(each.actor == "gateway" for each in exchanges),
             "impersonation": any(each.actor == "none" for each in exchanges),
+            "mode": "narrow" if any(each.mode == "narrow" for each in exchanges) else "refuse",
         }
     if items:
         items[model.MAY, client_id, TOKEN_EXCHANGE] = {}

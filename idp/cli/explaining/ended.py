@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 
+from idp.accounts import roles
 from idp.protocol import subject
 from idp.store import account, client, grant, session, token
 from idp.store.database import Session
 
 REVOKED = "this token was revoked by itself"
+LOST = "it names a role or scope that whoever it is about no longer has"
 
 
 def reasons(tx: Session, claims: Mapping[str, object], now: dt.datetime) -> list[str]:
     """Return every reason why the provider no longer vouches for a token; none if it is live."""
     if token.is_live(tx, claims, now):
-        return []
+        return [] if roles.still_held(tx, claims) else [LOST]
     return [
         *_of_client(tx, claims),
         *_of_grant(tx, claims, now),

@@ -16,7 +16,7 @@ from granian.http import HTTP1Settings
 from granian.server import Server
 from granian.server.common import AbstractServer
 
-from idp.cli.serving import room
+from idp.cli.serving import core, room
 from idp.cli.serving.connections import Watch
 from idp.cli.serving.room import Room
 from idp.settings import Settings
@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
     """
     trim_environment()
     logs.configure(settings.log_level)
+    logs.log.info("server.begins", server="granian", issuer=settings.issuer, host=settings.host, port=settings.port)
     # A worker that is told to end before it listens to signals would have its master's ears, and be waited for.
     os.register_at_fork(after_in_child=_hear_for_oneself)
     pause, server = SHORTEST_PAUSE, _server(settings)
@@ -99,6 +100,8 @@ def _load(master: int, settings: Settings) -> WSGIApplication:
     """Import the application, once in each worker, and put the room before it."""
     end_with(master)
     app: WSGIApplication = importlib.import_module(TARGET).app
+    if settings.worker_on_one_core:
+        core.keep()
     waiting = Room(app, seats=settings.threads)
     Watch(waiting, settings.port).start()
     return waiting

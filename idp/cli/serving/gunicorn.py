@@ -12,7 +12,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from idp.cli.serving import room
+from idp.cli.serving import core, room
 from idp.cli.serving.room import Room
 from idp.cli.serving.tls import ReloadingContext
 from idp.cli.serving.worker import CONNECTIONS, Worker
@@ -34,19 +34,21 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn is untyped
 class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
     """gunicorn configured from the settings alone: no file, no GUNICORN_CMD_ARGS."""
 
-    def __init__(self, options: dict[str, Any], *, seats: int) -> None:
-        self._options = options
-        self._seats = seats
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         super().__init__()
 
     def load_config(self) -> None:
         """Take the options over into gunicorn's own configuration."""
-        for name, value in self._options.items():
+        for name, value in options(self._settings).items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
         """Import the application, once in each worker, and put the room before it."""
-        return Room(importlib.import_module(TARGET).app, seats=self._seats)
+        app = importlib.import_module(TARGET).app
+        if self._settings.worker_on_one_core:
+            core.keep()
+        return Room(app, seats=self._settings.threads)
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -92,9 +94,10 @@ def _always(current: Callable[[], ssl.SSLContext]) -> Callable[[Any, Any], ssl.S
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; in-flight requests get their answer."""
     logs.configure(settings.log_level)
+    logs.log.info("server.begins", server="gunicorn", issuer=settings.issuer, host=settings.host, port=settings.port)
     master = os.getpid()
     try:
-        Gunicorn(options(settings), seats=settings.threads).run()
+        Gunicorn(settings).run()
     except SystemExit as ended:
         if os.getpid() != master:
             # Workers are forked below this line and unwind through it: what our callers tidy up is the master's.

@@ -19,6 +19,7 @@ LOOK_AGAIN = 0.5  # seconds
 
 
 def _serve(port: int, parent: int) -> None:
+    # Here, not above: whoever loads it before the folder is named counts for itself alone.
     from prometheus_client import CollectorRegistry, multiprocess, start_http_server  # noqa: PLC0415
 
     # Ctrl-C reaches every process of a terminal; this one ends with its parent, after the last answer.

@@ -7,13 +7,14 @@ from urllib.parse import urlsplit
 
 from idp.clients.declaration import model
 from idp.clients.declaration.model import Moved
-from idp.store import api, client, exchange_policy, holders, role
+from idp.store import api, client, holders, role, taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from idp.clients.declaration.model import Facts
+    from idp.store.api import Api
     from idp.store.database import Session
     from idp.store.declared import Item
 
@@ -46,26 +47,26 @@ def _put_serves(tx: Session, item: Item, _facts: Facts, _now: datetime) -> None:
 def _put_exchange(tx: Session, item: Item, facts: Facts, now: datetime) -> None:
     columns = {"scopes": "allowed_scopes", "delegation": "allow_delegation", "impersonation": "allow_impersonation"}
     policy = {columns.get(word, word): value for word, value in facts.items()}
-    exchange_policy.put(tx, client_id=item[2], api_id=_api(tx, item), now=now, **policy)
+    taking.exchange_of_client(tx, item[2], _found_api(tx, item), now, policy)
 
 
-def _remove_api(tx: Session, item: Item, _now: datetime) -> None:
-    api.remove(tx, _api(tx, item))
+def _remove_api(tx: Session, item: Item, now: datetime) -> None:
+    taking.whole_api(tx, _api(tx, item), now)
 
 
 def _remove_scope(tx: Session, item: Item, now: datetime) -> None:
     scope_id = _scope(tx, item[1], item[2])
     for client_id in holders.clients(tx, scope_id):
         client.change(tx, client_id, now, {})  # the version tells every worker that its copy is old
-    api.remove_scope(tx, scope_id)
+    taking.whole_scope(tx, scope_id, now)
 
 
-def _remove_role(tx: Session, item: Item, _now: datetime) -> None:
-    role.remove(tx, _role(tx, item))
+def _remove_role(tx: Session, item: Item, now: datetime) -> None:
+    taking.whole_role(tx, _role(tx, item), now)
 
 
-def _remove_grants(tx: Session, item: Item, _now: datetime) -> None:
-    role.remove_scope(tx, _role(tx, item), _scope(tx, item[1], item[3]))
+def _remove_grants(tx: Session, item: Item, now: datetime) -> None:
+    taking.scope_from_role(tx, _role(tx, item), _scope(tx, item[1], item[3]), now)
 
 
 def _remove_client(tx: Session, item: Item, now: datetime) -> None:
@@ -80,8 +81,8 @@ def _remove_serves(tx: Session, item: Item, _now: datetime) -> None:
     api.remove_resource_client(tx, _api(tx, item), item[2])
 
 
-def _remove_exchange(tx: Session, item: Item, _now: datetime) -> None:
-    exchange_policy.remove(tx, item[2], _api(tx, item))
+def _remove_exchange(tx: Session, item: Item, now: datetime) -> None:
+    taking.exchange_from_client(tx, item[2], _api(tx, item), now)
 
 
 def _change_grants(tx: Session, client_id: str, now: datetime, *, add: str = "", remove: str = "") -> None:
@@ -93,10 +94,14 @@ def _change_grants(tx: Session, client_id: str, now: datetime, *, add: str = "",
 
 
 def _api(tx: Session, item: Item) -> str:
+    return _found_api(tx, item).id
+
+
+def _found_api(tx: Session, item: Item) -> Api:
     found = api.find(tx, item[1])
     if found is None:
         raise Moved
-    return found.id
+    return found
 
 
 def _scope(tx: Session, audience: str, name: str) -> str:

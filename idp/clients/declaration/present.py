@@ -76,4 +76,5 @@ def _exchange(row: ExchangePolicy) -> Facts:
         "max_ttl": row.max_ttl,
         "delegation": row.allow_delegation,
         "impersonation": row.allow_impersonation,
+        "mode": row.mode,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from idp.audit.log import readable
 from idp.clients.declaration import model
 from idp.store import api, holders, role
+from idp.store.exchange_policy import NARROW, REFUSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ _SWITCHES: Final = {
     "delegation": ("not named as the one who acts", "named as the one who acts"),
     "impersonation": ("never in the person's own name", "in the person's own name"),
 }
+# What holds for a new exchange unless something else is said.
+_MODES: Final = {REFUSE: "refused what is beyond that", NARROW: "given less where more is asked"}
 
 
 def name(item: Item) -> str:
@@ -42,7 +45,7 @@ def name(item: Item) -> str:
 
 def added(item: Item, facts: Facts) -> str:
     """Name a thing that is to be made, with what is said of it."""
-    said = [_fact(word, value) for word, value in facts.items() if value is not False]
+    said = [_fact(word, value) for word, value in facts.items() if value is not False and value != REFUSE]
     return ", ".join([name(item), *said])
 
 
@@ -61,6 +64,8 @@ def _fact(word: str, value: object) -> str:
         return _SWITCHES[word][value]
     if isinstance(value, list):
         return f"{_LISTS[word]} {' '.join(map(readable, value)) or 'none'}"
+    if word == "mode":
+        return _MODES[str(value)]
     if word == "max_ttl":
         return "no time limit of its own" if value is None else f"at most {value} s long"
     return f"proves itself by {value}" if word == "auth_method" else "with a secret"

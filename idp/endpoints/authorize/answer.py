@@ -16,6 +16,7 @@ from idp.web.services import caller, services, support_id
 if TYPE_CHECKING:
     from idp.endpoints.authorize.visit import Visit
     from idp.protocol.errors import ProtocolError
+    from idp.protocol.params import AuthorizeRequest
 
 _LEAVING: Final = (("Cache-Control", NO_STORE), ("Content-Length", "0"), ("X-Content-Type-Options", "nosniff"))
 
@@ -39,7 +40,12 @@ def refuse(visit: Visit, refusal: ProtocolError) -> Answer:
                 reason=reason,
             )
     refused.note(refusal.error, reason, shown=False, client_id=visit.client.client_id)
-    return back(visit.request.redirect_uri, visit.request.state, error_members(refusal))
+    return told(visit.request, refusal)
+
+
+def told(asked: AuthorizeRequest, refusal: ProtocolError) -> Answer:
+    """Tell the app why there is no code."""
+    return back(asked.redirect_uri, asked.state, error_members(refusal))
 
 
 def error_members(refusal: ProtocolError) -> list[tuple[str, str]]:

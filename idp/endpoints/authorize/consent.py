@@ -8,6 +8,7 @@ from flask import Blueprint, redirect, request
 
 from idp.endpoints.authorize import answer, visit
 from idp.endpoints.authorize.flow import Step
+from idp.endpoints.authorize.visit import Ended
 from idp.protocol import redirect_uri, scope
 from idp.protocol.errors import AccessDenied
 from idp.store import api, consent, signin
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
     from idp.accounts.sessions import Current
     from idp.endpoints.authorize.visit import Visit
+    from idp.web.answer import Answer
 
 blueprint = Blueprint("consent", __name__)
 
+_NO: Final = "the person said no"
 SHORT: Final = 8  # bytes of a digest: enough to tell a few names apart
 # What the OpenID scopes mean to a person (OpenID Connect Core section 5.4).
 WORDS = {
@@ -60,18 +63,31 @@ def ask() -> ResponseReturnValue:
 @blueprint.post(Step.CONSENT)
 def decide() -> ResponseReturnValue:
     """Take the answer. Only yes or no is read from the form."""
+    denies = "consent-deny" in request.form
+    before = visit.turned_down(request.args.get("signin", "")) if denies else None
+    if before is not None:  # the same button, a moment ago
+        return answer.told(before, AccessDenied(_NO))
     now_at = visit.at(Step.CONSENT)
     if not _shown(now_at) <= set(request.form.get("shown", "").split()):
         # Somebody else is here by now, or more would be given than was asked: this answer is to another question.
         return redirect(now_at.url(Step.CONSENT), 303)
-    if "consent-deny" in request.form:
-        metrics.signin("consent", "denied")
-        return answer.refuse(now_at, AccessDenied("the person said no"))
+    if denies:
+        return _deny(now_at)
     if "consent-allow" in request.form:
         if not _remember(now_at):  # the same button, a moment ago
             return visit.onward(visit.once_more(now_at.signin.id, Step.CONSENT))
         metrics.signin("consent", "allowed")
     return visit.onward(now_at.signin.id)
+
+
+def _deny(now_at: Visit) -> Answer:
+    refusal = AccessDenied(_NO)
+    try:
+        said = answer.refuse(now_at, refusal)
+    except Ended:  # while the same button was on its way a second time
+        return answer.told(now_at.request, refusal)
+    metrics.signin("consent", "denied")
+    return said
 
 
 def _shown(now_at: Visit) -> frozenset[str]:

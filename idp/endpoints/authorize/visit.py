@@ -182,6 +182,16 @@ def once_more(signin_id: str, step: Step) -> str:
     return again.id
 
 
+def turned_down(signin_id: str) -> AuthorizeRequest | None:
+    """Return what this browser has refused, if it was a moment ago: whoever presses twice is answered twice."""
+    now = services().clock()
+    with services().db.read() as tx:
+        row = signin.find_any(tx, signin_id, digest(cookies.flow()))
+    if row is None or row.consented_at is not None or row.finished_at is None or now - row.finished_at > TWICE:
+        return None
+    return AuthorizeRequest.from_json(row.request)
+
+
 def _silent(signin_id: str) -> Signin | None:
     """Find a prompt=none request whose browser kept no cookie, as in a frame of another site.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from authlib.oauth2.rfc6749 import BaseGrant, TokenEndpointMixin
 
 from idp.endpoints.token import mint, sender
-from idp.protocol.errors import ProtocolError, UnauthorizedClient
+from idp.protocol.errors import ProtocolError, TooManyRequests, UnauthorizedClient
 from idp.web import metrics, proofs
 from idp.web.services import caller, services, support_id
 
@@ -75,7 +75,7 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
                 proofs.spend(tx, self.sender.proof, self.now)
                 award = self.bound(self.authorize(tx))
             except ProtocolError as refusal:
-                if self.grant_id is not None or self.TELLS_REFUSALS:
+                if self._tells(refusal):
                     event = self.alarm or f"{self.EVENT}.refused"
                     reason = refusal.reason if self.TELLS_REFUSALS else ""
                     self._record(tx, event, {"error": refusal.error, "reason": reason or refusal.description})
@@ -98,6 +98,11 @@ class Grant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib is 
     def authorize(self, tx: Session) -> Award:
         """The grant's own part: claim what was presented and say what it buys, or refuse."""
         raise NotImplementedError
+
+    def _tells(self, refusal: ProtocolError) -> bool:
+        if isinstance(refusal, TooManyRequests):
+            return refusal.first
+        return self.grant_id is not None or self.TELLS_REFUSALS
 
     def _record(self, tx: Session, event: str, detail: Mapping[str, Any], *, account_id: str | None = None) -> None:
         self.held.audit.record(

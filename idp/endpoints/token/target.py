@@ -28,7 +28,7 @@ def choose(granted: Scopes, *, asked: Collection[str], preferred: Sequence[str] 
     if OPENID in granted.get(issuer, ()):
         return issuer
     if len(granted) != 1:
-        raise InvalidTarget("resource is missing")
+        raise InvalidTarget("resource is missing: a token is for one API, and none was named")
     return next(iter(granted))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from idp.accounts import roles
 from idp.accounts.roles import Entitlements, SecondFactor
-from idp.clients import directory
+from idp.clients import directory, quota
 from idp.clients.client import TOKEN_EXCHANGE
 from idp.endpoints.token.grant import Grant
 from idp.endpoints.token.mint import JTI_BYTES, Award
@@ -46,6 +46,8 @@ class TokenExchange(Grant):
 
     def authorize(self, tx: Session) -> Award:
         """Look at the subject, the actor and the policy as they are now, then decide."""
+        # First of all, so that what is refused counts too.
+        quota.take(tx, self.caller.client_id, self.now, limit=self.held.settings.throttle_exchanges_per_minute)
         if self.caller.public:
             raise UnauthorizedClient("public clients may not exchange tokens")
         asked = ExchangeRequest.parse(self.form)
@@ -117,7 +119,10 @@ class TokenExchange(Grant):
     def _policy(self, tx: Session) -> tuple[ExchangePolicy, Api]:
         rows = exchange_policy.of_client(tx, self.caller.client_id)
         allowed = {target.audience: (policy, target) for policy, target in rows}
-        return allowed[exchange.target(self.form.targets(), tuple(allowed))]
+        policy, target = allowed[exchange.target(self.form.targets(), tuple(allowed))]
+        if policy.per_minute is not None:
+            quota.take(tx, self.caller.client_id, self.now, limit=policy.per_minute, audience=target.audience)
+        return policy, target
 
     def _check_person(self, tx: Session, claims: dict[str, object], subject: Subject, target: Api) -> Entitlements:
         """Return what the subject has at the target now; refuse a person who has not shown enough for it."""
@@ -148,6 +153,7 @@ def _permission(policy: ExchangePolicy, lifetime: timedelta) -> Permission:
         require_may_act=policy.require_may_act,
         may_act=policy.may_act,
         require_acr=policy.require_acr,
+        narrow=policy.mode == exchange_policy.NARROW,
         lifetime=longest if policy.max_ttl is None else min(longest, policy.max_ttl),
     )
 

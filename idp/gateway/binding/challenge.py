@@ -16,6 +16,7 @@ _CHALLENGE: Final = b"www-authenticate"
 _NONCE: Final = b"dpop-nonce"
 _BEARER: Final = b"Bearer"
 _TOLD: Final = " ".join(ALGS)
+_UNPROVED: Final = "the access token must be bound to a key, and come with a proof of that key"
 _BAD_PROOF: Final = "the DPoP proof is missing, malformed, stale, used or not for this request"
 _NO_NONCE: Final = "the DPoP proof needs the nonce of this answer"
 _NO_STORE: Final = "whether the DPoP proof was used before cannot be known at the moment"
@@ -48,6 +49,11 @@ def said(wanted: Bind, metadata: str) -> tuple[Refusal, Refusal]:
     if wanted.dpop == "required":
         return proved(absent), proved(invalid)
     return (either(absent) if wanted.dpop == "optional" else absent), invalid
+
+
+def unproved(metadata: str = "") -> Refusal:
+    """Answer 401 where a key was to be proved, and the token is bound to none, to another, or came without."""
+    return proved(answers.invalid_token(metadata, _UNPROVED))
 
 
 def bad_proof(metadata: str = "") -> Refusal:

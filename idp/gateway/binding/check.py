@@ -71,13 +71,18 @@ class Binding:
         self._around = around
         self._wanted = wanted
         self._refusal = answers.invalid_token(metadata)
-        self._proof = challenge.proved(self._refusal)
+        self._proof = challenge.unproved(metadata)
         self._bad_proof = challenge.bad_proof(metadata)
         self.demands = wanted.dpop == "required" or wanted.mtls
 
     def check(self, request: Request, principal: Principal, token: bytes, now: float) -> Proof | None:
         """Return the proof that is left to be used up, None when the token needs none, or refuse."""
-        bound, given = principal.bound or _UNBOUND, isinstance(token, Proved)
+        bound = self.suits(request, principal, given=isinstance(token, Proved))
+        return None if bound.jkt is None else self._proved(request, bound.jkt, token, now)
+
+    def suits(self, request: Request, principal: Principal, *, given: bool) -> Bound:
+        """Return what a token is bound to, or refuse what no proof could mend. `given` is whether one was promised."""
+        bound = principal.bound or _UNBOUND
         if given is not (bound.jkt is not None) or (bound.jkt is None and self._wanted.dpop == "required"):
             # RFC 9449 section 7.2: a bound token is never a bearer's, and no bearer's token passes for bound.
             raise NotTheHolder(self._proof, "bound to a key" if bound.jkt is not None else "not bound to a key")
@@ -85,7 +90,7 @@ class Binding:
             raise NotTheHolder(self._refusal, "not bound to a certificate")
         if bound.x5t is not None and self._around.thumbprint(request) != bound.x5t:
             raise NotTheHolder(self._refusal, "bound to another certificate")
-        return None if bound.jkt is None else self._proved(request, bound.jkt, token, now)
+        return bound
 
     def _proved(self, request: Request, jkt: str, token: bytes, now: float) -> Proof:
         proofs = [value for name, value in request.headers if name == b"dpop"]

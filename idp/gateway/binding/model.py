@@ -21,7 +21,7 @@ class Bind:
             "" if self.dpop is None else f"a proof of the key ({self.dpop})",
             "the certificate" if self.mtls else "",
         )
-        return " and ".join(filter(None, said)) or "no holder"
+        return " and ".join(filter(None, said)) or "nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

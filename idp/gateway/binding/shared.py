@@ -1,7 +1,8 @@
 """Proofs that any of several gateways has seen, kept in the Redis of their limits.
 
 One thread talks to Redis; whatever has come in meanwhile goes along in the next call. A Redis that was emptied cannot
-know what was used before: it says since when it remembers, and an older proof is not believed.
+know what was used before: it says since when it remembers, and an older proof is not believed. One that is little newer
+may have been dated ahead when it was used: of such a one nobody knows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from idp.gateway.shared import Courier, connection
+from idp.jose.dpop import WINDOW
 
 if TYPE_CHECKING:
     from idp.gateway.limits.model import Store
@@ -91,7 +93,7 @@ class SharedSeen(Courier["Proof", bool, Client]):
         for number, (_, future) in enumerate(batch):
             future.set_result(None if found is None else found[number])
 
-    def _ask(self, proofs: Sequence[Proof]) -> list[bool] | None:
+    def _ask(self, proofs: Sequence[Proof]) -> list[bool | None] | None:
         """Ask Redis; None when it is away, whatever that means this time."""
         now = self._wall()
         keys = [(proof.key, max(1, math.ceil(proof.ends - now)) + _SPARE) for proof in proofs]
@@ -99,4 +101,11 @@ class SharedSeen(Courier["Proof", bool, Client]):
         if said is None:
             return None
         since, fresh = said
-        return [new and proof.made >= since for proof, new in zip(proofs, fresh, strict=True)]
+        return [_fresh(proof, since) if new else False for proof, new in zip(proofs, fresh, strict=True)]
+
+
+def _fresh(proof: Proof, since: int) -> bool | None:
+    """Tell whether a proof that Redis does not know was never used; None when it may have been, dated ahead."""
+    if proof.made < since:
+        return False
+    return True if proof.made >= since + WINDOW + _SPARE else None

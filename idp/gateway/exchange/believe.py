@@ -14,7 +14,7 @@ from idp.gateway.newer_keys import read_with
 from idp.gateway.revocation.marks import marks_of
 from idp.jose.access_token import verify_access_token
 from idp.jose.keys import KeySet, UnknownKey
-from idp.jose.strict import JoseError
+from idp.jose.strict import JoseError, split
 from idp.jose.verify import audience_list
 
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a token type
@@ -52,9 +52,8 @@ class Believer:
         fault = self._fault(claims, inbound, wanted)
         if fault:
             return _unlike(fault)
-        return Issued(
-            token=token.encode("ascii"), ends=float(str(claims["exp"])), marks=marks_of(claims), bound=inbound.bound
-        )
+        marks = marks_of(claims, str(split(token).header.get("kid", "")))
+        return Issued(token=token.encode("ascii"), ends=float(str(claims["exp"])), marks=marks, bound=inbound.bound)
 
     def _verified(self, token: str, wanted: Exchange, now: float) -> Mapping[str, object]:
         def read(keys: KeySet) -> Mapping[str, object]:
@@ -80,6 +79,7 @@ class Believer:
             (claims["client_id"] != self._client_id, "the token is another client's"),
             (float(str(claims["exp"])) > inbound.ends, "the token outlives the one it came from"),
             (not _scopes(claims) <= (wanted.scopes or inbound.scopes), "the token has more scopes"),
+            (wanted.mode == "refuse" and not wanted.scopes <= _scopes(claims), "the token has fewer scopes"),
             # RFC 9700 section 4.10: bound stays bound, to whoever asked; and a bearer's token to nobody.
             (claims.get("cnf") != ({"jkt": self._jkt} if inbound.bound else None), "the token is bound to another key"),
             (wanted.actor == "gateway" and not acts, "the token does not name the gateway as actor"),

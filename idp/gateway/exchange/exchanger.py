@@ -6,12 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from typing import Final, Protocol
 
 from idp.gateway.exchange.believe import Inbound
 from idp.gateway.exchange.cache import Cache
 from idp.gateway.exchange.model import Exchange
-from idp.gateway.exchange.outcome import Failed, Issued, Outcome
+from idp.gateway.exchange.outcome import Failed, Issued, Outcome, too_many
 from idp.gateway.flight import Flight
 from idp.gateway.log import Log
 from idp.gateway.revocation.revoked import Revoked
@@ -74,6 +75,7 @@ class Exchanger:
         self._flight: Flight[Outcome] = Flight("exchange", threads=_THREADS, most=_MOST)
         self._away: Failed | None = None
         self._quiet_until = float("-inf")
+        self._later = float("-inf")  # until then the provider wants to hear of no exchange
 
     def find(self, key: bytes, renewal: Callable[[], Job]) -> Outcome | None:
         """Give what is known without waiting. A token near its end is renewed while it still serves."""
@@ -109,7 +111,9 @@ class Exchanger:
         self._flight.stop()
 
     def _begin(self, job: Job, *, renewing: bool) -> Outcome | Future[Outcome]:
-        away, now = self._away, self._monotonic()
+        later, away, now = self._told_later(), self._away, self._monotonic()
+        if later is not None:
+            return later
         if away is not None:
             if now < self._quiet_until:
                 return away
@@ -121,7 +125,9 @@ class Exchanger:
         held = None if renewing else self.cache.find(job.key, self._wall())
         if held is not None:  # asked for and answered while this one was on its way
             return held if isinstance(held, Failed) else held.issued
-        away = self._away
+        later, away = self._told_later(), self._away
+        if later is not None:
+            return later  # begun before that was said
         if away is not None and not trying:
             return away  # begun before it was known that nobody answers: others need not wait for that too
         began = self._monotonic()
@@ -137,12 +143,27 @@ class Exchanger:
         if isinstance(outcome, Issued):
             self.cache.put(job.key, outcome, ttl=job.wanted.ttl, inbound_ends=job.inbound.ends, now=now)
             return
+        if outcome.kind == "too_many":
+            self._wait(outcome.retry_after)
+            return
         self.cache.fail(job.key, outcome, now)
         if outcome.kind == "misconfigured":
             self._log.event(
                 "exchange.alarm", issuer=self._issuer, route=job.route, audience=job.wanted.audience,
                 reason=outcome.reason,
             )  # fmt: skip
+
+    def _wait(self, seconds: int) -> None:
+        """Ask nothing for as long as the provider says, whoever wants what: it counts all questions of one client."""
+        now = self._monotonic()
+        if now >= self._later:
+            self._log.event("exchange.held_back", issuer=self._issuer, reason="too many requests", seconds=seconds)
+        self._later = max(self._later, now + seconds)
+
+    def _told_later(self) -> Failed | None:
+        """Say how long there is to wait, if there is."""
+        left = self._later - self._monotonic()
+        return too_many(ceil(left)) if left > 0 else None
 
     def _note(self, *, silent: bool, outcome: Outcome) -> None:
         """Say once that nobody answers, and once that somebody does again."""

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from idp.gateway import table as t
 from idp.gateway import values
 from idp.gateway.config import AssertionConfig, Identity, IssuerConfig, Route
-from idp.gateway.exchange.model import Actor, Assertion, Exchange
+from idp.gateway.exchange.model import Actor, Assertion, Exchange, Mode
 
 _ALGS: Final = ("ES256", "RS256", "EdDSA", "PS256")
 _LONGEST_EXCHANGE: Final = 3_600.0
@@ -55,6 +55,7 @@ def exchange(table: t.Table, said: Forwarding) -> Exchange | None:
         scopes=inner.value("scope", values.scopes, usual.scopes),
         ttl=inner.value("ttl", values.at_most(_LONGEST_EXCHANGE, '"1h"'), usual.ttl),
         actor=cast("Actor", inner.value("actor", t.one_of("gateway", "none"), "gateway")),
+        mode=cast("Mode", inner.value("mode", t.one_of("refuse", "narrow"), "refuse")),
     )
     inner.finish()
     return read

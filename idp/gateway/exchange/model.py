@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Actor = Literal["gateway", "none"]
+Mode = Literal["refuse", "narrow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,11 +17,13 @@ class Exchange:
     scopes: frozenset[str] = frozenset()  # none: whatever the provider allows
     ttl: float = 60.0  # how long one is used, if it lives that long
     actor: Actor = "gateway"  # "none": it names the person alone (impersonation)
+    mode: Mode = "refuse"  # "narrow": fewer scopes will do, where the caller has fewer
 
     def __str__(self) -> str:
         scopes = f" with {' '.join(sorted(self.scopes))}" if self.scopes else ""
         actor = "naming the gateway as actor" if self.actor == "gateway" else "naming nobody as actor"
-        return f"for {self.audience}{scopes}, used {self.ttl:g} s, {actor}"
+        fewer = ", with fewer scopes if need be" if self.mode == "narrow" else ""
+        return f"for {self.audience}{scopes}, used {self.ttl:g} s, {actor}{fewer}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

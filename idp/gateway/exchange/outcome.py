@@ -1,4 +1,4 @@
-"""What an exchange comes to: a token, or one of four kinds of no."""
+"""What an exchange comes to: a token, or one of five kinds of no."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from idp.gateway.revocation.marks import Marks
 
-Kind = Literal["refused", "stronger", "misconfigured", "away"]
+Kind = Literal["refused", "stronger", "misconfigured", "away", "too_many"]
 
 _REFUSED: Final = frozenset({"invalid_request", "invalid_grant"})
 _STRONGER: Final = frozenset({
@@ -51,15 +51,21 @@ Outcome = Issued | Failed
 def of_error(status: int, said: object, retry_after: str | None) -> Failed:
     """Read a refusal (RFC 6749 section 5.2); no word of it travels on that we do not know."""
     error = said if isinstance(said, str) else ""
-    if status == _TOO_MANY or status >= _TROUBLE or error in _AWAY:
-        reason = "too many requests" if status == _TOO_MANY else "provider has trouble"
-        return Failed(kind="away", reason=reason, retry_after=_seconds(retry_after))
+    if status == _TOO_MANY:
+        return too_many(_seconds(retry_after))
+    if status >= _TROUBLE or error in _AWAY:
+        return Failed(kind="away", reason="provider has trouble", retry_after=_seconds(retry_after))
     if error in _STRONGER:
         return Failed(kind="stronger", reason=error)
     if error in _REFUSED:
         return Failed(kind="refused", reason=error)
     # Whatever else it is, another token of the caller's would not mend it: somebody has to look.
     return Failed(kind="misconfigured", reason=error if error in _MISCONFIGURED else "unknown answer")
+
+
+def too_many(seconds: int) -> Failed:
+    """Say that the provider has told the gateway to ask later (RFC 6585 section 4)."""
+    return Failed(kind="too_many", reason="too many requests", retry_after=seconds)
 
 
 def _seconds(text: str | None) -> int:

@@ -35,7 +35,7 @@ class ExchangeStage:
         self._exchanger = exchanger
         # Everything that the result depends on, beside the token itself, which says to whom it is bound (GW21).
         jkt = exchanger.key.kid
-        parts = (issuer, route, wanted.audience, " ".join(sorted(wanted.scopes)), wanted.actor, jkt)
+        parts = (issuer, route, wanted.audience, " ".join(sorted(wanted.scopes)), wanted.actor, wanted.mode, jkt)
         self._salt = b"\0" + "\0".join(parts).encode("utf-8")
 
     def begin(self, request: Request, decision: Decision) -> Future[Outcome] | None:
@@ -107,7 +107,7 @@ def _refuse(decision: Decision, failed: Failed) -> None:
         decision.no(_invalid(decision), reason)
     elif failed.kind == "stronger":
         decision.no(_stronger(decision), reason)
-    elif failed.kind == "away":
+    elif failed.kind in {"away", "too_many"}:
         waits = ((b"retry-after", b"%d" % failed.retry_after),)
         decision.no(_refusal(503, "temporarily_unavailable", waits), reason)
     else:

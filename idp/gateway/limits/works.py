@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from idp.gateway.issuers import CannotChange
 from idp.gateway.limits.bucket import Local
 from idp.gateway.limits.model import SECOND, Store
-from idp.gateway.limits.rooms import Room
+from idp.gateway.limits.rooms import Places, Room
 from idp.gateway.limits.stage import Limits
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LimitWorks:
 
     def stages(self, route: Route) -> tuple[Any, ...]:
         """Give the limits of a route; first the one that costs least."""
-        room = (self._room(route.id, route.concurrency),) if route.concurrency is not None else ()
+        room = (self._places(route.id, route.concurrency),) if route.concurrency is not None else ()
         if not route.limits:
             return room
         limits = Limits(
@@ -56,11 +56,12 @@ class LimitWorks:
         )
         return (*room, limits)
 
-    def _room(self, route: str, places: int) -> Room:
-        """Whoever is under way when the file changes still has a place in the same room."""
-        room = self._rooms.setdefault(route, Room(places))
-        room.places = places
-        return room
+    def _places(self, route: str, places: int) -> Places:
+        """Whoever is under way when the file changes still has a place in the same room.
+
+        How many there are belongs to the file: one that is refused in the end must not have changed it.
+        """
+        return Places(self._rooms.setdefault(route, Room()), places)
 
     def start(self) -> None:
         """Begin to talk to Redis."""

@@ -10,14 +10,12 @@ from idp.gateway.policy import reach, words
 from idp.gateway.policy.judge import Judge
 from idp.gateway.routes import Routes
 
-_RANK = {"no": 0, "if": 1, "yes": 2}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One difference, as a program may read it."""
 
-    what: str  # added, removed, changed, gains, loses
+    what: str  # added, removed, changed; of somebody's reach: gains, loses, or differs where a program cannot say which
     route: str
     who: str
     text: str
@@ -50,14 +48,21 @@ def _fields(one: Route, other: Route) -> Iterator[str]:
     if needs(one) != needs(other):
         yield f"asked for {needs(one)}, now for {needs(other)}"
     for name in (each.name for each in fields(Route)):
-        if name in {"id", "host", "methods", "path", "require", "when", "review", "limits"}:
+        if name in {"id", "host", "methods", "path", "require", "when", "review", "limits", "bind"}:
             continue
-        if getattr(one, name) != getattr(other, name):
-            yield f"{name} was {getattr(one, name)}, now {getattr(other, name)}"
+        was, now = getattr(one, name), getattr(other, name)
+        if was != now:
+            yield f"{name} was {_shown(was)}, now {_shown(now)}"
     if one.limits != other.limits:
         yield f"limits were {_limits(one)}, now {_limits(other)}"
+    if one.bind != other.bind and words.holder(one) == words.holder(other):
+        yield f"asked for {one.bind}, now for {other.bind}"
     if one.review != other.review:
         yield f"review was {_review(one)}, now {_review(other)}"
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)
 
 
 def _limits(route: Route) -> str:
@@ -72,7 +77,7 @@ def _review(route: Route) -> str:
 def needs(route: Route) -> str:
     """Say all that a route asks for in one line."""
     steps = Judge(route.require, route.when, None, template=route.path).steps
-    return " and ".join(words.sentence(step.condition) for step in steps) or "any token"
+    return " and ".join([*(words.sentence(step.condition) for step in steps), *words.holder(route)]) or "any token"
 
 
 def _reach(old: Config, new: Config) -> Iterator[Change]:
@@ -83,20 +88,38 @@ def _reach(old: Config, new: Config) -> Iterator[Change]:
     for host, path, method, text in sorted({request for config in (old, new) for request in _requests(config)}):
         one, other = (_route(tree, host, path, method) for tree in trees)
         for name in sorted(who_old.keys() | who_new.keys()):
-            was, now = _answer(one, who_old.get(name), method), _answer(other, who_new.get(name), method)
-            if was == now:
+            was, now = _door(one, who_old.get(name), method), _door(other, who_new.get(name), method)
+            what = _direction(was, now)
+            if what is None:
                 continue
-            what = "gains" if _RANK[now] > _RANK[was] else "loses"
             asked = other or one
-            said = f"{name}: {method} {host}{text} was {_WORDS[was]}, now {_WORDS[now]}"
+            said = f"{name}: {method} {host}{text} was {_said(was)}, now {_said(now)}"
             yield Change(what=what, route=asked.id if asked else "", who=name, text=said)
 
 
-_WORDS = {"no": "closed", "if": "open under conditions", "yes": "open"}
+# The conditions under which somebody gets through, all of which must hold; None: never.
+_Door = tuple[str, ...] | None
 
 
-def _answer(route: Route | None, holder: reach.Holder | None, method: str) -> reach.Answer:
-    return "no" if route is None or holder is None else reach.reach(route, holder, method)
+def _door(route: Route | None, holder: reach.Holder | None, method: str) -> _Door:
+    if route is None or holder is None or reach.reach(route, holder, method) == "no":
+        return None
+    return tuple(reach.conditions(route, holder, method))
+
+
+def _direction(was: _Door, now: _Door) -> str | None:
+    if was is None or now is None:
+        return None if was is now else "loses" if now is None else "gains"
+    before, after = set(was), set(now)
+    if before == after:
+        return None
+    return "loses" if before < after else "gains" if after < before else "differs"
+
+
+def _said(door: _Door) -> str:
+    if door is None:
+        return "closed"
+    return f"open if {' and '.join(door)}" if door else "open"
 
 
 def _requests(config: Config) -> Iterator[tuple[str, str, str, str]]:

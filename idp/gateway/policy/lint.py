@@ -58,10 +58,18 @@ def _of(route: Route, config: Config, today: dt.date) -> Said:
             )
     if route.limits is None:
         yield "warning", "has no limit: one caller may take all of it (`limit = []` says that this is meant)"
+    if _asks_about_anything(route, config):
+        yield "note", "takes references, and no limit by ip comes before: each made-up one costs the provider an answer"
     if route.mode == "shadow":
         yield "note", "is in shadow mode: every sound token passes"
     elif reach.reach(route, reach.Holder(name="", roles=frozenset(), scopes=frozenset()), "GET") == "yes":
         yield "note", f"asks for nothing but a token for {route.audience}"
+
+
+def _asks_about_anything(route: Route, config: Config) -> bool:
+    """Tell whether anybody may have the provider asked about what they make up, as often as they like."""
+    referring = any(issuer.name == route.issuer and issuer.reference_tokens for issuer in config.issuers)
+    return referring and not any(limit.by == "ip" and limit.before for limit in route.limits or ())
 
 
 def _review(route: Route, today: dt.date) -> Said:

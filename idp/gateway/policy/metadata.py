@@ -17,6 +17,8 @@ from idp.gateway.answers import Headers
 from idp.gateway.config import Config
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.model import Scope
+from idp.gateway.routes import bare
+from idp.jose.dpop import ALGS
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 PREFIX: Final = WELL_KNOWN.encode()
@@ -64,6 +66,9 @@ def _facts(config: Config, audience: str) -> dict[str, object]:
         "authorization_servers": sorted({issuers[route.issuer] for route in routes}),
         "scopes_supported": sorted(scopes),
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": list(ALGS),
+        "dpop_bound_access_tokens_required": all(route.bind.dpop == "required" for route in routes),
+        "tls_client_certificate_bound_access_tokens": any(route.bind.mtls for route in routes),
     }
 
 
@@ -71,9 +76,10 @@ def answer(found: Mapping[str, Document], method: str, host: bytes, target: byte
     """Answer a request for a document; None when it is for something else."""
     if not target.startswith(PREFIX) or method not in _READ:
         return None
-    asked = host.decode("latin-1").lower(), target.partition(b"?")[0].decode("latin-1")
+    asked, path = host.decode("latin-1").lower(), target.partition(b"?")[0].decode("latin-1")
     for document in found.values():
-        if (document.host, document.path) == asked:
+        # As with routes: a host that names no port is meant at every port.
+        if document.path == path and document.host in {asked, bare(asked)}:
             head = (
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(document.body)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from idp.gateway.config import Config, Route
+from idp.gateway.policy import words
 from idp.gateway.policy.judge import Judge
 from idp.gateway.policy.model import AllOf, AnyOf, Condition, Host, Method, Not, RoleAll, RoleAny, Scope
 from idp.gateway.routes import bare
@@ -71,19 +72,30 @@ def _asked(config: Config) -> frozenset[str]:
 
 def reach(route: Route, holder: Holder, method: str) -> Answer:
     """Say whether a holder gets through a route."""
-    if route.mode == "shadow":
-        return "yes"
-    known = [_known(step.condition, route, holder, method) for step in _judge(route).steps]
+    steps = () if route.mode == "shadow" else _judge(route).steps  # in whose hands a token is counts there too
+    known = [_known(step.condition, route, holder, method) for step in steps]
     if False in known:
         return "no"
-    return "if" if None in known else "yes"
+    return "if" if None in known or words.holder(route) else "yes"
 
 
-def conditions(route: Route, holder: Holder, method: str) -> Iterator[Condition]:
-    """Give what decides for a holder beyond roles and scopes."""
-    for step in _judge(route).steps:
+def conditions(route: Route, holder: Holder, method: str) -> Iterator[str]:
+    """Say what decides for a holder beyond roles and scopes, without the parts that these have settled."""
+    for step in () if route.mode == "shadow" else _judge(route).steps:
         if _known(step.condition, route, holder, method) is None:
-            yield step.condition
+            yield words.sentence(_open(step.condition, route, holder, method))
+    yield from words.holder(route)
+
+
+def _open(condition: Condition, route: Route, holder: Holder, method: str) -> Condition:
+    """Leave of a condition what is not known yet."""
+    if isinstance(condition, Not):
+        return Not(of=_open(condition.of, route, holder, method))
+    if isinstance(condition, AnyOf | AllOf):
+        left = [part for part in condition.of if _known(part, route, holder, method) is None]
+        parts = tuple(_open(part, route, holder, method) for part in left)
+        return parts[0] if len(parts) == 1 else type(condition)(of=parts)
+    return condition
 
 
 def needs_company(route: Route, holder: Holder, others: Holder, method: str) -> bool:

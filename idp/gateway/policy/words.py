@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from idp.gateway.config import Route
@@ -28,6 +29,8 @@ from idp.gateway.policy.model import (
     Window,
 )
 
+_RUN: Final = 3  # days in a row that are said by the first and the last
+
 
 def sentence(condition: Condition) -> str:
     """Say a whole condition in one line."""
@@ -45,6 +48,13 @@ def phrase(condition: Condition) -> str:
     return _PHRASES[type(condition)](condition)
 
 
+def holder(route: Route) -> tuple[str, ...]:
+    """Say what a route demands of whoever brings the token."""
+    proof = "the key of the token is proved (DPoP)" if route.bind.dpop == "required" else ""
+    certificate = "the token is bound to the caller's certificate (mTLS)" if route.bind.mtls else ""
+    return tuple(filter(None, (proof, certificate)))
+
+
 def where(route: Route) -> str:
     """Say which requests a route is for."""
     return f"{','.join(sorted(route.methods))} {route.host or '*'}{route.path.text}"
@@ -55,6 +65,22 @@ def limit(one: Limit) -> str:
     whom = _WHOM.get(one.by) or f"each {one.by.removeprefix('claim.')} of a token"
     when = ", before its token is looked at" if one.before else ""
     return f"at most {one.rate} for {whom}, {one.burst} at once{when}"
+
+
+def beside(route: Route) -> Iterator[str]:
+    """Say what else happens to a request of a route: how much passes, and with what it goes on."""
+    yield from map(limit, route.limits or ())
+    if route.concurrency is not None:
+        yield f"at most {route.concurrency} at a time"
+    yield from onward(route)
+
+
+def onward(route: Route) -> Iterator[str]:
+    """Say with what a request goes on, beside the identity."""
+    if route.exchange is not None:
+        yield f"goes on with a token {route.exchange}"
+    if route.assertion is not None:
+        yield f"goes on with a statement of the gateway {route.assertion}"
 
 
 _WHOM: Final = {
@@ -80,7 +106,7 @@ def _claim(condition: Claim) -> str:
 def _window(condition: Window) -> str:
     said = []
     if len(condition.days) < len(DAYS):
-        said.append("on " + ", ".join(DAYS[day] for day in sorted(condition.days)))
+        said.append("on " + ", ".join(_spans(sorted(condition.days))))
     if condition.opens is not None and condition.closes is not None:
         said.append(f"from {_clock(condition.opens)} to {_clock(condition.closes)}")
     if condition.first is not None:
@@ -88,6 +114,13 @@ def _window(condition: Window) -> str:
     if condition.last is not None:
         said.append(f"until {condition.last}")
     return f"the time is {' '.join(said) or 'any'} in {condition.zone}"
+
+
+def _spans(days: Sequence[int]) -> Iterator[str]:
+    """Say days as the file may: three or more that follow each other by their ends."""
+    for _, run in groupby(days, key=lambda day: day - days.index(day)):
+        names = [DAYS[day] for day in run]
+        yield from (f"{names[0]}-{names[-1]}",) if len(names) >= _RUN else names
 
 
 def _clock(time: dt.time) -> str:

@@ -10,7 +10,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -137,6 +137,7 @@ class Feed:
             self._forgetful()
             return
         self._stream = kept.stream
+        self._withdraw(self.revoked.entries())
         if kept.heard_at is not None and kept.heard_at <= now:
             self._heard = self._monotonic() - (now - kept.heard_at)
         self._log.event("revocation.began", issuer=self._config.name, stream=kept.stream, entries=len(self.revoked))
@@ -157,6 +158,7 @@ class Feed:
     def _take(self, answer: Answer) -> None:
         for each in answer.ended:
             self.revoked.add(each)
+        self._withdraw(answer.ended)
         if answer.ended:
             for listener in self.listeners:
                 listener()
@@ -174,6 +176,9 @@ class Feed:
         if now - self._forgot >= _FORGET_EVERY:
             self.revoked.forget(wall)
             self._forgot = now
+
+    def _withdraw(self, ended: Iterable[Ended]) -> None:
+        self._source.withdrawn(kid for each in ended if each.kind == "key" for kid in each.ids)
 
     def _kept(self, ended: list[Ended], heard_at: float | None) -> bool:
         try:
@@ -206,7 +211,7 @@ class Feed:
             ended = self._verified(jti, str(token))
         except UnknownKey:
             # Newer keys may have it: neither taken nor refused, so that it comes again.
-            self._source.ask()
+            self._source.hurry()
             answer.complete = False
         except (JoseError, BadEvent) as wrong:
             code = wrong.code if isinstance(wrong, BadEvent) else "invalid_request"

@@ -1,11 +1,12 @@
-"""By which names a token can be revoked: its own, its session's, its grant's, and whose it is."""
+"""By which names a token can be revoked: its own, its session's, its grant's, its key's, and whose it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-TOKEN, SESSION, GRANT, ACCOUNT, CLIENT = "token ", "session ", "grant ", "account ", "client "
+TOKEN, SESSION, GRANT, KEY = "token ", "session ", "grant ", "key "
+ACCOUNT, CLIENT = "account ", "client "
 
 
 class Marks(NamedTuple):
@@ -16,13 +17,15 @@ class Marks(NamedTuple):
     issued_at: float
 
 
-def marks_of(claims: Mapping[str, object]) -> Marks:
+def marks_of(claims: Mapping[str, object], kid: str = "") -> Marks:
     """Read the names once, when a token is verified. What it was exchanged from counts as well."""
     parents = tuple(_parents(claims))
     exact = [TOKEN + str(claims.get("jti")), *(TOKEN + jti for jti, _ in parents)]
     for prefix, name in ((SESSION, "sid"), (GRANT, "grant_id")):
         if name in claims:
             exact.append(prefix + str(claims[name]))
+    if kid:
+        exact.append(KEY + kid)
     issued_at = claims.get("iat")
     return Marks(
         exact=tuple(exact),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from idp.gateway.revocation.marks import ACCOUNT, CLIENT, GRANT, SESSION, TOKEN, Marks
+from idp.gateway.revocation.marks import ACCOUNT, CLIENT, GRANT, KEY, SESSION, TOKEN, Marks
 from idp.protocol.security_event import Ended, Kind
 
-_EXACT: Final[dict[Kind, str]] = {"token": TOKEN, "session": SESSION, "grants": GRANT}
+_EXACT: Final[dict[Kind, str]] = {"token": TOKEN, "session": SESSION, "grants": GRANT, "key": KEY}
 _OWNER: Final[dict[Kind, str]] = {"account": ACCOUNT, "client": CLIENT, "everything": ""}
 _KIND_OF: Final[dict[str, Kind]] = {prefix: kind for kind, prefix in (_EXACT | _OWNER).items()}
 _EVERYTHING: Final = ""
@@ -48,9 +48,10 @@ class Revoked:
             for each in ended.ids:
                 self._until[prefix + each] = max(ended.until, self._until.get(prefix + each, 0))
             return
-        name = _OWNER[ended.kind] + "".join(ended.ids)
-        self._not_before[name] = max(ended.not_before or 0, self._not_before.get(name, 0))
-        self._until[name] = max(ended.until, self._until.get(name, 0))
+        prefix = _OWNER[ended.kind]
+        for name in [prefix + each for each in ended.ids] or [prefix]:
+            self._not_before[name] = max(ended.not_before or 0, self._not_before.get(name, 0))
+            self._until[name] = max(ended.until, self._until.get(name, 0))
 
     def forget(self, now: float) -> None:
         """Let go of what has expired by itself."""

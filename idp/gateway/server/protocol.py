@@ -48,10 +48,10 @@ class GatewayProtocol(Parting):
 
     # The transport
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         """Begin, or refuse when there are too many connections already."""
         super().connection_made(transport)
-        transport.max_size = _READ  # type: ignore[attr-defined]
+        transport.max_size = _READ  # type: ignore[attr-defined]  # asyncio's own have it
         self.deadline = self.loop.time() + self.limits.header_seconds
         if len(self.connections) > self.limits.connections:
             self.refuse(503)
@@ -67,7 +67,7 @@ class GatewayProtocol(Parting):
             self._side.lost()
         self._queue.clear()
         self.flow.resume_writing()
-        self.parser = None  # type: ignore[assignment]
+        self.parser = None  # type: ignore[assignment]  # it holds this object, and nobody parses any more
 
     def data_received(self, data: bytes) -> None:
         """Take what came: requests, or what another protocol says."""

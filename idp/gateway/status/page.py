@@ -9,8 +9,7 @@ from string import Template
 from typing import Final
 
 from idp.gateway import files
-from idp.gateway.config import Route
-from idp.gateway.policy import words
+from idp.gateway.policy import reasons, words
 from idp.gateway.policy.diff import needs
 from idp.gateway.status.figures import day, many, moment, number, span
 from idp.gateway.status.look import Facts
@@ -136,13 +135,14 @@ def _refusals(facts: Facts) -> str:
         (
             _time(each.at),
             f'<span class="mono">{escape(each.method)} {escape(each.path)}</span>{_small(each.route or "no route")}',
-            escape(each.reason) + (_small("let pass: shadow mode") if each.shadow else ""),
+            escape(reasons.said(each.reason, each.rule)) + (_small("let pass: shadow mode") if each.shadow else ""),
             escape(str(each.status)),
             f'<span class="mono">{escape(each.id)}</span>',
         )
         for each in facts.refusals
     ]
-    hint = '<p class="soft">With the id, <span class="mono">idp gateway explain</span> says which rule it was.</p>'
+    command = '<span class="mono">idp gateway explain ID --log FILE</span>'
+    hint = f'<p class="soft">What stands behind a decision says {command}.</p>'
     return hint + _table("Last refusals", ("When", "Request", "Why", "Status", "Decision"), rows)
 
 
@@ -151,23 +151,12 @@ def _routes(facts: Facts) -> str:
     for route in facts.routes[:MOST]:
         passed, refused = facts.counts.get(route.id, (0, 0))
         name = f"<strong>{escape(route.id)}</strong>{_small('in shadow mode') if route.mode == 'shadow' else ''}"
-        asked = escape(needs(route)) + "".join(_small(said) for said in _more(route))
+        asked = escape(needs(route)) + "".join(map(_small, words.beside(route)))
         where = f'<span class="mono">{escape(words.where(route))}</span>{_small(f"for {route.audience}")}'
         rows.append((name, where, asked, number(passed), number(refused)))
     left = len(facts.routes) - MOST
     more = f'<p class="soft">And {left} more: see <span class="mono">idp gateway check</span>.</p>' if left > 0 else ""
     return _table("Routes", ("Route", "Requests", "Needs", "Let through", "Refused"), rows) + more
-
-
-def _more(route: Route) -> Iterator[str]:
-    """Say what else happens to a request of a route."""
-    yield from (words.limit(limit) for limit in route.limits or ())
-    if route.concurrency is not None:
-        yield f"at most {route.concurrency} at a time"
-    if route.exchange is not None:
-        yield f"goes on with a token for {route.exchange.audience}"
-    if route.assertion is not None:
-        yield f"goes on with a statement of the gateway for {route.assertion.audience}"
 
 
 def _small(text: str) -> str:

@@ -57,7 +57,8 @@ class Lives:
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(granian, "trim_environment", lambda: None)
-    monkeypatch.setattr(granian, "logs", SimpleNamespace(configure=lambda _: None, log=SimpleNamespace(error=_ignore)))
+    log = SimpleNamespace(error=_ignore, info=_ignore)
+    monkeypatch.setattr(granian, "logs", SimpleNamespace(configure=lambda _: None, log=log))
     monkeypatch.setattr(granian, "SHORTEST_PAUSE", 0.001)
     # This process goes on after the server, and has other children.
     monkeypatch.setattr(granian.os, "register_at_fork", _ignore)

@@ -58,11 +58,11 @@ def test_a_taken_port_is_told_and_costs_only_the_metrics(tmp_path: Path, server:
             started(provider)
             assert provider.program is not None
             program = provider.program
-            assert until(lambda: "metrics.unavailable" in program.output(), seconds=10)
+            assert until(lambda: "metrics.unavailable" in program.output(), seconds=30)
             told = next(json.loads(line) for line in program.output().splitlines() if "metrics.unavailable" in line)
             assert (told["port"], told["setting"]) == (port, "metrics_port")
             taken.close()
-            assert until(lambda: listens(port), seconds=10)
+            assert until(lambda: listens(port), seconds=30)
             assert "idp_" in scrape(provider)
             assert program.output().count("metrics.unavailable") == 1
         finally:

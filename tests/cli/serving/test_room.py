@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -77,27 +79,68 @@ def test_half_bodies_hold_nobody_up(provider: Provider) -> None:
         assert seconds_to_answer(provider) < 3
 
 
-def test_a_body_that_stalls_is_told_so_and_cut_off(provider: Provider) -> None:
+def stalled(provider: Provider) -> tuple[bytes, float]:
     with ExitStack() as held:
         (slow,) = begun(held, provider, HALF)
         began = time.monotonic()
-        said = rest(slow)
-        assert said.startswith(b"HTTP/1.1 408 ")
-        assert SECONDS / 2 < time.monotonic() - began < SECONDS + 5
+        return rest(slow), time.monotonic() - began
 
 
-def test_drops_do_not_make_it_last_longer(provider: Provider) -> None:
+def dropped(provider: Provider) -> bool:
     with ExitStack() as held:
         (slow,) = begun(held, provider, HALF)
-        assert until(lambda: not takes(slow, b"a"), seconds=SECONDS + 5)
+        return until(lambda: not takes(slow, b"a"), seconds=SECONDS + 5)
 
 
-def test_a_half_request_at_the_back_of_a_whole_one_ends_too(provider: Provider) -> None:
+def at_the_back(provider: Provider) -> tuple[bytes, float]:
     with ExitStack() as held:
         (slow,) = begun(held, provider, WHOLE + HALF)
         began = time.monotonic()
-        assert rest(slow).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - began < SECONDS + 5
+        return rest(slow), time.monotonic() - began
+
+
+def rested(provider: Provider) -> set[int]:
+    with ExitStack() as held, session() as friend:
+        told = {friend.get(provider.url("/healthz"), timeout=5).status_code}
+        begun(held, provider, HALF)
+        began = time.monotonic()
+        while time.monotonic() - began < SECONDS + 3:
+            answer = friend.post(provider.url("/token"), data={"grant_type": "client_credentials"}, timeout=5)
+            told.add(answer.status_code)
+            time.sleep(0.1)
+    return told
+
+
+Waited = Mapping[Callable[[Provider], Any], Future[Any]]
+
+
+@pytest.fixture(scope="module")
+def waited(provider: Provider) -> Iterator[Waited]:
+    """What becomes of those whose patience is tried, all at the same time: each takes ten seconds."""
+    each = (stalled, dropped, at_the_back, rested)
+    with ThreadPoolExecutor(len(each)) as pool:
+        yield {wait: pool.submit(wait, provider) for wait in each}
+
+
+def test_a_body_that_stalls_is_told_so_and_cut_off(waited: Waited) -> None:
+    said, seconds = waited[stalled].result()
+    assert said.startswith(b"HTTP/1.1 408 ")
+    assert SECONDS / 2 < seconds < SECONDS + 5
+
+
+def test_drops_do_not_make_it_last_longer(waited: Waited) -> None:
+    assert waited[dropped].result()
+
+
+def test_a_half_request_at_the_back_of_a_whole_one_ends_too(waited: Waited) -> None:
+    said, seconds = waited[at_the_back].result()
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert seconds < SECONDS + 5
+
+
+def test_a_connection_that_rested_is_not_taken_for_a_slow_one(waited: Waited) -> None:
+    """A new request over an old connection, just when slow ones are looked for."""
+    assert waited[rested].result() == {200, 401}
 
 
 def test_where_many_wait_each_waits_less(provider: Provider) -> None:
@@ -106,18 +149,6 @@ def test_where_many_wait_each_waits_less(provider: Provider) -> None:
         began = time.monotonic()
         rest(first)
         assert time.monotonic() - began < CROWDED_SECONDS + 4
-
-
-def test_a_connection_that_rested_is_not_taken_for_a_slow_one(provider: Provider) -> None:
-    """A new request over an old connection, just when slow ones are looked for."""
-    with ExitStack() as held, session() as friend:
-        assert friend.get(provider.url("/healthz"), timeout=5).status_code == 200
-        begun(held, provider, HALF)
-        began = time.monotonic()
-        while time.monotonic() - began < SECONDS + 3:
-            answer = friend.post(provider.url("/token"), data={"grant_type": "client_credentials"}, timeout=5)
-            assert answer.status_code == 401
-            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("body", [b"a" * 70_000, iter([b"a" * 40_000, b"b" * 40_000])], ids=["announced", "chunked"])

@@ -30,7 +30,7 @@ def test_a_signal_ends_it_and_every_worker(mortal: Provider, number: signal.Sign
     workers = mortal.workers()
     os.kill(program_of(mortal), number)
     assert ends(mortal) == 0
-    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=5)
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=20)
     assert mortal.program is not None
     assert "Traceback" not in mortal.program.output()
 
@@ -46,7 +46,7 @@ def test_ctrl_c_reaches_every_process_and_leaves_no_traceback(mortal: Provider) 
 
 def test_a_request_in_flight_gets_its_answer(mortal: Provider) -> None:
     asked = SlowPost(mortal, service_of(mortal))
-    time.sleep(0.5)  # for a worker to have taken it
+    assert until(asked.taken)
     os.kill(program_of(mortal), signal.SIGTERM)
     time.sleep(0.5)
     assert asked.finish().startswith(b"HTTP/1.1 400")

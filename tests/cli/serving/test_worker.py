@@ -44,7 +44,7 @@ def seconds_to_answer(provider: Provider, trust: Path | None = None) -> float:
 def test_connections_without_a_request_cost_no_thread(provider: Provider) -> None:
     with ExitStack() as held:
         hold(held, provider, b"", connections=8 * THREADS)
-        assert seconds_to_answer(provider) < 3
+        assert seconds_to_answer(provider) < SECONDS  # each would cost one of two threads five of them
 
 
 def test_silent_connections_make_room_for_whoever_says_something(provider: Provider) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from idp.endpoints.authorize import consent as step
-from idp.store import client, consent, group
+from idp.store import client, consent, group, signin
 from idp.store.audit import AuditRow
 from tests.fixtures.browser import STATE, Browser, parameters
 from tests.fixtures.clients import App
@@ -124,6 +124,38 @@ def test_a_button_that_is_pressed_twice_before_the_first_answer_leads_on(
     page = browser.sign_in(alice)
     browser.post(page, "consent-allow")
     assert "code" in parameters(browser.submit(page, "consent-allow"))
+
+
+def test_a_no_that_is_pressed_twice_is_told_twice_and_done_once(
+    browser: Browser, alice: Person, services: Services, clock: FakeClock
+) -> None:
+    page = browser.sign_in(alice)
+    first, second = (browser.post(page, "consent-deny") for _ in range(2))
+    assert (second.status_code, second.location) == (303, first.location)
+    assert parameters(second)["error"] == "access_denied"
+    with services.db.read() as tx:
+        rows = tx.scalars(select(AuditRow).where(AuditRow.event == "authorize.refused")).all()
+    assert len(rows) == 1
+    clock.advance(11)
+    assert browser.post(page, "consent-deny").status_code == 403
+
+
+def test_a_no_that_comes_while_another_is_on_its_way_is_told_as_well(
+    browser: Browser, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser.sign_in(alice)
+    monkeypatch.setattr(signin, "finish", lambda *_: None)
+    assert parameters(browser.post(page, "consent-deny"))["error"] == "access_denied"
+
+
+@pytest.mark.attack("AZ31", "AZ32")
+def test_the_no_of_another_browser_is_forbidden(browser: Browser, alice: Person, bob: Person) -> None:
+    page = browser.sign_in(alice)
+    browser.post(page, "consent-deny")
+    other = browser.another()
+    form = other.form(other.sign_in(bob))
+    response = other.http.post(browser.form(page).action, data={**form.fields, "consent-deny": "deny"})
+    assert response.status_code == 403
 
 
 @pytest.mark.attack("AZ31")

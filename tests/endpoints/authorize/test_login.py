@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from idp.accounts.passwords import HashingBusy, Passwords
+from idp.accounts.passwords import OWASP, HashingBusy, Passwords
 from idp.store import account, device
 from idp.store.digests import digest
 from idp.web import cookies
@@ -83,6 +83,7 @@ def test_unknown_wrong_waiting_and_closed_are_told_in_the_same_bytes(
 
 @pytest.mark.attack("LG1")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("hashing", [OWASP], ids=["as by default"])
 @pytest.mark.parametrize("pairs", [100, pytest.param(2000, marks=pytest.mark.long)])
 @pytest.mark.usefixtures("alice")
 def test_unknown_and_wrong_take_the_same_time(

@@ -263,6 +263,15 @@ def test_no_scope_beyond_subject_policy_and_target(http, services, gateway, subj
 
 
 @pytest.mark.attack("TX8")
+@pytest.mark.spec("RFC 8693 section 2.2.1")
+def test_a_policy_may_narrow_what_is_asked_and_the_answer_says_to_what(http, services, gateway, subject):
+    allow(services, gateway.client_id, STOCK, allowed_scopes=["orders:read", "stock:move"], mode="narrow")
+    answer = exchange(http, gateway, subject, scope="orders:read orders:write stock:move unknown")
+    assert answer.json["scope"] == claims(answer.json["access_token"])["scope"] == "orders:read"
+    assert refused(exchange(http, gateway, subject, scope="orders:write")) == (400, "invalid_scope")
+
+
+@pytest.mark.attack("TX8")
 def test_a_narrow_subject_stays_narrow_and_an_empty_one_gets_nothing(http, browser, web_app, gateway, keeper, alice):
     held = browser.tokens(web_app, alice, scope="openid offline_access orders:read", resource=ORDERS, prompt="consent")
     first = exchange(http, gateway, held["access_token"])

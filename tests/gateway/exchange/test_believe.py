@@ -20,6 +20,7 @@ ALARMS = {
     "longer": ({"exp": int(NOW) + 601}, "the token outlives the one it came from"),
     "more scopes": ({"scope": "orders:read admin"}, "the token has more scopes"),
     "another scope": ({"scope": "orders:write"}, "the token has more scopes"),
+    "no scope": ({"scope": ""}, "the token has fewer scopes"),
     "bound": ({"cnf": {"jkt": "somebody's"}}, "the token is bound to another key"),
     "nobody acts": ({"act": None}, "the token does not name the gateway as actor"),
     "another acts": (

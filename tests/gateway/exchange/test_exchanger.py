@@ -64,12 +64,30 @@ def test_what_was_begun_before_nobody_answered_is_not_asked_then(exchanger, endp
     assert endpoint.asked == 0
 
 
+def test_what_was_begun_before_the_provider_wanted_none_is_not_asked_then(exchanger, endpoint):
+    endpoint.outcome = Failed(kind="too_many", reason="x", retry_after=9)
+    assert exchanger._work(JOB, False, False) is endpoint.outcome
+    endpoint.outcome = Failed(kind="too_many", reason="x", retry_after=3)
+    assert exchanger._work(JOB, False, False).retry_after == 9
+    assert endpoint.asked == 1
+
+
+def test_of_several_that_are_told_to_wait_the_longest_counts_and_one_is_logged(exchanger):
+    for seconds in (9, 3):
+        exchanger._remember(JOB, Failed(kind="too_many", reason="x", retry_after=seconds))
+    assert exchanger.ask(JOB).retry_after == 9
+    assert len(exchanger._log.named("exchange.held_back")) == 1
+
+
 def test_each_question_is_told_with_its_outcome(exchanger, endpoint, took):
     exchanger.start()
     exchanger.ask(JOB).result(5)
     endpoint.outcome = Failed(kind="away", reason="x")
     exchanger._work(JOB, True, False)
-    assert [(route, outcome) for _, route, outcome in took] == [("stock", "issued"), ("stock", "away")]
+    endpoint.outcome = Failed(kind="too_many", reason="x")
+    exchanger._work(JOB, True, False)
+    assert [outcome for _, _, outcome in took] == ["issued", "away", "too_many"]
+    assert {route for _, route, _ in took} == {"stock"}
 
 
 def test_nobody_hears_of_revocations_without_a_feed(exchanger):

@@ -43,9 +43,12 @@ def test_an_exchange_has_usual_values():
     (route,) = read(route=TO_STOCK).routes
     assert route.exchange == Exchange(audience="https://stock.example", scopes=frozenset(), ttl=60.0, actor="gateway")
     assert route.assertion is None
-    whole = 'exchange = { audience = "a", scope = ["b", "c"], ttl = "5m", actor = "none" }'
+    whole = 'exchange = { audience = "a", scope = ["b", "c"], ttl = "5m", actor = "none", mode = "narrow" }'
     (route,) = read(route=whole).routes
-    assert route.exchange == Exchange(audience="a", scopes=frozenset({"b", "c"}), ttl=300.0, actor="none")
+    assert route.exchange == Exchange(
+        audience="a", scopes=frozenset({"b", "c"}), ttl=300.0, actor="none", mode="narrow"
+    )
+    assert str(route.exchange).endswith("naming nobody as actor, with fewer scopes if need be")
 
 
 @pytest.mark.parametrize("issuer", ["", SECRET])
@@ -65,6 +68,7 @@ def test_nobody_looks_for_the_key_of_an_issuer_that_is_not_there():
         ("exchange = {}", 'field "audience" is missing'),
         ('exchange = { audience = "a", ttl = "2h" }', 'must be at most "1h"'),
         ('exchange = { audience = "a", actor = "me" }', 'must be "gateway" or "none"'),
+        ('exchange = { audience = "a", mode = "widen" }', 'must be "refuse" or "narrow"'),
         ('exchange = { audience = "a", scope = [] }', "not an empty one"),
         ('exchange = { audience = "a", more = 1 }', "is unknown"),
         ('assertion = { audience = "a" }', 'needs the table "assertion" of the file'),
@@ -124,4 +128,4 @@ def test_what_changes_is_said_in_words():
         "now for a with b, used 60 s, naming nobody as actor" in each
         for each in said
     )
-    assert any("assertion was None, now for orders, good for 30 s" in each for each in said)
+    assert any("assertion was nothing, now for orders, good for 30 s" in each for each in said)

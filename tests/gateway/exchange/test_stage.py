@@ -47,6 +47,20 @@ def test_without_scopes_in_the_file_the_provider_decides(make):
     assert "scope" not in ground.provider.asked[0]
 
 
+@pytest.mark.attack("TX8")
+@pytest.mark.spec("RFC 8693 section 2.2.1")
+def test_fewer_scopes_will_do_where_the_route_says_so(make):
+    wanted = 'audience = "https://stock.example", scope = ["orders:read", "orders:write"]'
+    ground = make(exchange=f'{{ {wanted}, mode = "narrow" }}')
+    ground.provider.changed = {"scope": "orders:read"}
+    assert claims(sent(ground.ask()))["scope"] == "orders:read"
+    ground.provider.changed = {"scope": "orders:read admin"}
+    assert ground.ask(a_token(jti="jti-2")).reason == "exchange: the token has more scopes"
+    ground = make(exchange=f"{{ {wanted} }}")
+    ground.provider.changed = {"scope": "orders:read"}
+    assert ground.ask().reason == "exchange: the token has fewer scopes"
+
+
 def test_the_address_may_be_configured(make):
     ground = make(issuer='token_endpoint = "https://inside.example/token"')
     sent(ground.ask())
@@ -192,6 +206,7 @@ def test_each_refusal_has_its_answer_and_nothing_goes_on(ground, refusal, status
     assert len(ground.provider.asked) == 1
     ground.provider.refusal = None
     ground.wall.advance(6)
+    ground.clock.advance(6)
     sent(ground.ask())
 
 
@@ -239,6 +254,34 @@ def test_a_provider_that_is_away_is_503_and_asked_once_a_second(ground):
     assert len(ground.log.named("exchange.silence")) == len(ground.log.named("exchange.heard_again")) == 1
     # Its address is looked for again: it may be what had changed.
     assert len([url for url, _ in ground.fetch.asked if url.endswith("openid-configuration")]) >= 3
+
+
+@pytest.mark.attack("GW24")
+@pytest.mark.spec("RFC 6585 section 4")
+def test_a_provider_that_says_too_many_is_left_alone_until_the_time_it_says(ground):
+    ground.provider.refusal, ground.provider.headers = (429, "too_many_requests"), {"retry-after": "7"}
+    for number, (passed, left) in enumerate([(0, 7), (0, 7), (2.5, 5), (4.4, 1)]):
+        ground.clock.advance(passed)
+        decision = ground.ask(a_token(jti=f"jti-{number}"), path="/other" if number % 2 else "/stock")
+        assert (decision.status, decision.reason) == (503, "exchange: too many requests")
+        assert dict(decision.answer()[1])[b"retry-after"] == b"%d" % left
+    assert len(ground.provider.asked) == 1
+    assert ground.log.named("exchange.held_back") == [{"issuer": "main", "reason": "too many requests", "seconds": 7}]
+    ground.provider.refusal = None
+    ground.clock.advance(0.2)
+    sent(ground.ask())
+    assert len(ground.provider.asked) == 2
+
+
+def test_what_was_fetched_serves_while_the_provider_wants_to_hear_nothing(ground):
+    first = sent(ground.ask())
+    ground.provider.refusal = (429, "too_many_requests")
+    ground.wall.advance(40)
+    assert sent(ground.ask()) == first
+    until(lambda: ground.log.named("exchange.held_back"))
+    ground.wall.advance(5)  # its renewal is due again
+    assert sent(ground.ask()) == first
+    assert len(ground.provider.asked) == 2
 
 
 @pytest.mark.attack("GW24")

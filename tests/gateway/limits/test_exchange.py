@@ -45,7 +45,7 @@ class Slow:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not true() and time.monotonic() < deadline:
         time.sleep(0.005)
     assert true()
@@ -121,7 +121,7 @@ def test_an_exchange_ends_when_its_route_says(serve, issuer, upstream, slow, tok
     began = time.monotonic()
     answer = running.ask(request(token=token))
     assert (answer.status, answer.json()["error"]) == (504, "bad_gateway")
-    assert 0.1 <= time.monotonic() - began < 2
+    assert 0.1 <= time.monotonic() - began < 4
     until(lambda: room(running).taken == 0)
     assert [line["reason"] for line in running.lines("upstream.failed")] == [
         "exchange takes longer than its route allows"

@@ -36,7 +36,7 @@ def bucket(client: redis.Redis) -> str:
 
 
 def until(shared: SharedBuckets, *, away: bool) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while shared.away is not away and time.monotonic() < deadline:
         time.sleep(0.005)
     assert shared.away is away
@@ -59,9 +59,9 @@ def test_a_bucket_leaks_by_the_clock_of_the_redis(connected):
     fast = Limit(name="x", by="client", count=20, period="s", burst=1).meter()
     began = time.monotonic()
     passed = 0
-    while time.monotonic() - began < 0.5:
+    while passed < 10 and time.monotonic() - began < 30:
         passed += take(shared, ask(fast)).passed
-    assert 5 <= passed <= 1 + 20 * (time.monotonic() - began)
+    assert 10 <= passed <= 1 + 20 * (time.monotonic() - began)
 
 
 def test_both_kinds_of_buckets_count_alike(connected):
@@ -166,7 +166,7 @@ def test_a_hung_redis_is_given_up_after_the_time_it_has(connected, store):
     try:
         began = time.monotonic()
         assert take(shared, ask()) is None
-        assert 0.04 < time.monotonic() - began < 0.5
+        assert 0.04 < time.monotonic() - began < 3
         assert shared.away
     finally:
         store.go_on()

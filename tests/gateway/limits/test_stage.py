@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from idp.gateway import wsgi
+from idp.gateway.issuers import CannotChange
 from idp.gateway.load import parse
+from idp.gateway.rules import Rules
 from tests.gateway.issuer import AUDIENCE, a_key
 from tests.gateway.limits.ground import JWKS, Ground, file, told
 from tests.gateway.test_middleware import environ
@@ -205,3 +207,21 @@ def test_a_decorated_function_may_have_limits():
     assert (status, ("Retry-After", "3600") in headers) == (429, True)
     with pytest.raises(ValueError, match='limit 1: field "rate" is missing'):
         guard.require(audience=AUDIENCE, limit=[{"by": "ip"}])
+
+
+def test_a_file_that_is_refused_in_the_end_changes_no_number_of_places(monkeypatch):
+    ground = Ground(text=file(route="concurrency = 1"))
+    made = ground.gate.rules.made
+
+    def broken(rules, route, *rest):
+        if route.id == "bills":
+            raise CannotChange("something of the last route")
+        return made.__func__(rules, route, *rest)
+
+    monkeypatch.setattr(Rules, "made", broken)
+    with pytest.raises(CannotChange):
+        ground.gate.replace(parse(file(route="concurrency = 2")))
+    assert [ground.ask().status for _ in range(2)] == [200, 503]
+    monkeypatch.undo()
+    ground.gate.replace(parse(file(route="concurrency = 2")))
+    assert [ground.ask().status for _ in range(2)] == [200, 503]  # one is under way still

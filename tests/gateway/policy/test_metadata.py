@@ -7,6 +7,7 @@ import json
 import pytest
 
 from idp.gateway import asgi, wsgi
+from idp.gateway.policy import metadata
 from tests.gateway.policy.ground import ISSUER, Ground, challenge, file, route
 from tests.gateway.policy.reference import Ask
 from tests.gateway.raw import request
@@ -37,7 +38,32 @@ def test_every_audience_that_is_ours_is_described():
         "authorization_servers": [ISSUER],
         "scopes_supported": ["a:read", "b:read"],
         "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": ["ES256", "RS256", "EdDSA", "PS256"],
+        "dpop_bound_access_tokens_required": False,
+        "tls_client_certificate_bound_access_tokens": False,
     }
+
+
+@pytest.mark.spec("RFC 9728 section 2")
+@pytest.mark.parametrize(
+    ("binds", "dpop", "mtls"),
+    [
+        (("dpop", "dpop"), True, False),
+        (("dpop", None), False, False),
+        (("mtls", None), False, True),
+        (("mtls", "dpop"), False, True),
+    ],
+)
+def test_whether_every_token_has_to_be_bound_is_said(binds, dpop, mtls):
+    routes = [
+        route(f'bind = {{ {bind} = "required" }}' if bind else "", name=f"r{number}", path=f"/{number}")
+        for number, bind in enumerate(binds)
+    ]
+    certificate = '[headers]\nclient_certificate = "ClientCert"\n'
+    text = file(*routes, NAMED, certificate, top='trusted_proxies = ["10.0.0.0/8"]')
+    said = json.loads(Ground(text).gate.rules.documents[HERE].body)
+    assert said["dpop_bound_access_tokens_required"] is dpop
+    assert said["tls_client_certificate_bound_access_tokens"] is mtls
 
 
 @pytest.mark.attack("GW17")
@@ -81,6 +107,17 @@ def test_beside_a_front_the_gateway_describes_too(serve, issuer):
     )
     assert front.ask(request(target="/.well-known/oauth-protected-resource")).json()["resource"] == HERE
     assert front.ask(request(target="/.well-known/oauth-protected-resource/none")).status == 404
+
+
+def test_a_name_is_described_at_every_port_and_a_port_at_its_own():
+    found = Ground(TEXT).gate.rules.documents
+    for host in (b"api.example", b"API.example", b"api.example:8088"):
+        assert metadata.answer(found, "GET", host, metadata.PREFIX) is not None, host
+    there = TEXT.replace(HERE, f"{HERE}:8443").replace('hosts = ["api.example"]', 'hosts = ["api.example:8443"]')
+    with_port = Ground(there).gate.rules.documents
+    assert metadata.answer(with_port, "GET", b"api.example:8443", metadata.PREFIX) is not None
+    for host in (b"api.example", b"api.example:8088"):
+        assert metadata.answer(with_port, "GET", host, metadata.PREFIX) is None, host
 
 
 @pytest.mark.parametrize(("method", "length"), [("GET", 150), ("HEAD", 0)])

@@ -47,8 +47,7 @@ def gateway(tmp_path: Path):
         (("PUT", "https://api.example/users/7"), ["no role: no", "auditor: no", "boss: yes", "clerk: no"]),
         (
             ("GET", "https://api.example/users/7/own"),
-            ["no role: if (claim.sub equals path.uid or role auditor)", "auditor: yes",
-             "boss: if (claim.sub equals path.uid or role auditor)"],
+            ["no role: if claim.sub equals path.uid", "auditor: yes", "boss: if claim.sub equals path.uid"],
         ),
         (
             ("get", "https://api.example/both"),
@@ -88,7 +87,7 @@ def test_without_declared_roles_those_of_the_rules_count(gateway):
 def test_what_can_a_role_do(gateway):
     assert gateway("what-can", "--role", "clerk").splitlines() == [
         "GET */users/{uid}: yes",
-        "GET */users/{uid}/own: if (claim.sub equals path.uid or role auditor)",
+        "GET */users/{uid}/own: if claim.sub equals path.uid",
         "GET */shadow: yes",
     ]
     assert "GET */both: only together with other roles" not in gateway("what-can", "--role", "clerk")
@@ -102,6 +101,20 @@ def test_what_can_a_role_do(gateway):
 def test_the_linter_takes_a_limit_by_default_for_one():
     text = file(route("# limit = "), top='defaults = { limit = [{ by = "ip", rate = "1/s" }] }')
     assert not any("has no limit" in str(finding) for finding in lint.findings(parse(text), TODAY))
+
+
+@pytest.mark.attack("IN3")
+@pytest.mark.parametrize(
+    ("limit", "noted"),
+    [('[{ by = "client", rate = "1/s" }]', True), ("[]", True), ('[{ by = "ip", rate = "1/s" }]', False)],
+)
+def test_the_linter_says_that_made_up_references_are_asked_about(limit, noted):
+    issuer = "[issuers.main]\n"
+    referring = issuer + 'reference_tokens = true\nclient = { id = "gateway", secret_file = "/nowhere" }\n'
+    text = file(route(f"limit = {limit}"))
+    assert issuer in text
+    for told, read in ((noted, text.replace(issuer, referring)), (False, text)):
+        assert any("made" in str(finding) for finding in lint.findings(parse(read), TODAY)) is told
 
 
 def changes(*routes: tuple[str, str]) -> list[str]:
@@ -254,7 +267,7 @@ def test_check_ends_with_one_for_warnings_and_with_strict_for_notes(gateway):
     said = gateway("check", text=LIMITED)
     assert said.splitlines()[1] == (
         f"  r: GET */users/{{uid}} for {AUDIENCE} with a:read; at most 2/h for each address, 2 at once, before its "
-        "token is looked at; at most 1/h for each subject, 1 at once; 1 under way at once"
+        "token is looked at; at most 1/h for each subject, 1 at once; at most 1 at a time"
     )
     (row,) = json.loads(gateway("check", "--json", text=LIMITED))["routes"]
     assert (len(row["limit"]), row["concurrency"]) == (2, 1)
@@ -296,7 +309,7 @@ def test_a_refusal_is_explained_rule_by_rule():
         "  FAILED           claim.sub equals path.uid",
         "  FAILED           not this",
         "  passed              the client's address is in 10.0.0.0/8",
-        "  passed        when[2]: the time is on mon, tue, wed, thu, fri from 08:00 to 20:00:30 in Europe/Paris",
+        "  passed        when[2]: the time is on mon-fri from 08:00 to 20:00:30 in Europe/Paris",
     ]
 
 

