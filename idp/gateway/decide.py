@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import Final
 
 from idp.gateway import answers, stages
@@ -19,7 +18,6 @@ from idp.gateway.credential import MethodOverride, Proved, TwoCredentials, find
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
-from idp.gateway.limits.callers import caller
 from idp.gateway.limits.works import LimitWorks
 from idp.gateway.log import Log
 from idp.gateway.metrics import Registry
@@ -27,8 +25,8 @@ from idp.gateway.observed import Observed, watch
 from idp.gateway.path import BadTarget, canonical, split_target
 from idp.gateway.policy.facts import Facts
 from idp.gateway.record import line
-from idp.gateway.reference import Question
-from idp.gateway.request import Asks, Decision, Request
+from idp.gateway.reference import ask
+from idp.gateway.request import Decision, Request
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.feed import Feed
 from idp.gateway.rules import Rule, Rules
@@ -36,7 +34,6 @@ from idp.gateway.stages import Works
 from idp.gateway.verifier import KeyUnknown, Refused, Unavailable
 
 _RECENT: Final = 5.0
-_PLACE: Final = caller("ip")
 # RFC 9110 sections 9.3.6 and 9.3.8: not for resources behind a gateway, whatever a route says.
 _NEVER: Final = frozenset({"TRACE", "CONNECT"})
 
@@ -134,7 +131,7 @@ class Gate:
         decision = self._judge(request, rule)
         decision.began = began
         if decision.asks is not None:
-            decision.waits = _asked(decision.asks, decision.facts)
+            decision.waits = ask(decision.asks, decision.facts)
             if decision.waits is not None:
                 return decision
         return self._staged(request, decision)
@@ -290,13 +287,6 @@ class Gate:
         self.observed.decided(now, request, decision)
         self._log.record(line, now, request, decision, time.perf_counter() - decision.began)
         return decision
-
-
-def _asked(asks: Asks, facts: Facts | None) -> Future[None] | None:
-    """Ask; of questions that anybody can make up, each address has a share."""
-    if facts is None or not isinstance(asks, Question):
-        return asks.ask()
-    return asks.ask(_PLACE(facts, None))
 
 
 def _patience(decision: Decision) -> float:

@@ -22,8 +22,11 @@ from typing import Any, Final, Protocol
 
 from idp.gateway.fetch import FetchError
 from idp.gateway.flight import Flight
+from idp.gateway.limits.callers import caller
 from idp.gateway.log import Log
+from idp.gateway.policy.facts import Facts
 from idp.gateway.principal import Principal
+from idp.gateway.request import Asks
 from idp.gateway.revocation.doubt import InDoubt
 from idp.gateway.revocation.revoked import Revoked
 from idp.jose.strict import JoseError
@@ -38,6 +41,7 @@ _MOST: Final = 8_192
 _MOST_REFUSED: Final = 1_024
 _THREADS: Final = 8
 _MOST_ASKED: Final = 512
+_PLACE: Final = caller("ip")
 _SHARE: Final = 32  # of one address; four rounds of the threads
 _RENEWERS: Final = 2
 
@@ -56,15 +60,16 @@ class Inactive(Exception):
 class Question:
     """One token to ask about; what a decision waits for."""
 
-    __slots__ = ("_references", "_token")
+    __slots__ = ("_begun", "_references", "_token")
 
-    def __init__(self, references: References, token: bytes) -> None:
+    def __init__(self, references: References, token: bytes, begun: Future[None] | None = None) -> None:
         self._references = references
         self._token = token
+        self._begun = begun  # asked already, and perhaps answered or given up by now
 
     def ask(self, who: str = "") -> Future[None] | None:
         """Ask, or wait with those who do; None when there is nobody to ask, or `who` asks too much."""
-        return self._references.ask(self._token, who)
+        return self._begun or self._references.ask(self._token, who)
 
 
 class _Known:
@@ -119,12 +124,13 @@ class References:
             if now < known.renew_at:
                 return known.principal
             away = self._away
-            self.ask(token)
+            begun = self.ask(token)
             # Near its end it is asked about in the background; after it, whoever comes waits, if anybody answers.
             # Too many questions are no silence: what has ended must not go on to count because of them.
             if now < known.fresh_until or away:
                 return known.principal
-        elif self._refused.get(key, 0.0) > now:
+            raise InDoubt(Question(self, token, begun))
+        if self._refused.get(key, 0.0) > now:
             raise Inactive
         raise InDoubt(Question(self, token))
 
@@ -197,3 +203,10 @@ def _bound(entries: OrderedDict[bytes, Any], most: int) -> None:
             entries.popitem(last=False)
         except KeyError:  # another thread was faster
             return
+
+
+def ask(asks: Asks, facts: Facts | None) -> Future[None] | None:
+    """Ask what a decision wants to know; of questions that anybody can make up, each address has a share."""
+    if facts is None or not isinstance(asks, Question):
+        return asks.ask()
+    return asks.ask(_PLACE(facts, None))

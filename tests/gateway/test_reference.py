@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -223,6 +223,22 @@ def test_while_the_provider_is_away_what_is_known_serves_and_the_rest_is_503(gro
     ground.wall.advance(600)
     ground.provider.away = True
     assert ask(ground).status == 503
+
+
+def test_what_is_known_serves_though_the_question_failed_before_anybody_waited_for_it(ground, monkeypatch):
+    assert ask(ground).allowed
+    ground.provider.away = True
+    ground.wall.advance(60)
+    made, begin = references(ground), references(ground).ask
+
+    def ended(*asked):
+        begun = begin(*asked)
+        if begun is not None:
+            wait([begun])
+        return begun
+
+    monkeypatch.setattr(made, "ask", ended)
+    assert ask(ground).allowed
 
 
 def test_what_was_asked_before_nobody_answered_is_not_asked_then(ground, monkeypatch):
