@@ -81,16 +81,17 @@ def options(url: URL) -> dict[str, Any]:
 def prepare(engine: Engine) -> None:
     """Hang our listeners on an engine, once."""
     if engine.dialect.name == "sqlite":
-        _once(engine, "connect", _connect_sqlite)
+        _once(engine.pool, "connect", _connect_sqlite)
         _once(engine, "begin", _begin_sqlite)
         return
-    _once(engine, "do_connect", _impatient)
-    _once(engine, "connect", _connect_postgresql)
+    _once(engine.dialect, "do_connect", _impatient)
+    _once(engine.pool, "connect", _connect_postgresql)
 
 
-def _once(engine: Engine, name: str, listener: Any) -> None:
-    if not event.contains(engine, name, listener):
-        event.listen(engine, name, listener)
+def _once(target: Any, name: str, listener: Any) -> None:
+    # Asked of the target itself: `event.contains` knows it by its address, and the next engine may be given that.
+    if listener not in tuple(getattr(target.dispatch, name)):
+        event.listen(target, name, listener)
 
 
 def _connect_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import exc, text
+from sqlalchemy import create_engine, exc, text
 
 from idp.protocol.errors import InvalidGrant, TemporarilyUnavailable
 from idp.store import account, backends, meta, patience
@@ -97,6 +97,16 @@ def test_sqlite_is_durable_and_keeps_foreign_keys(sqlite_url):
         found = {name: tx.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")}
     database.close()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+@pytest.mark.parametrize(("url", "listeners"), [("sqlite://", 1), ("postgresql+psycopg://nobody@127.0.0.1:1/none", 2)])
+def test_an_engine_is_prepared_once(url, listeners):
+    engine = create_engine(url)
+    before = (*engine.pool.dispatch.connect, *engine.dialect.dispatch.do_connect)
+    for _ in range(2):
+        backends.prepare(engine)
+        prepared = (*engine.pool.dispatch.connect, *engine.dialect.dispatch.do_connect)
+        assert len(prepared) == len(before) + listeners
 
 
 def test_a_new_sqlite_file_is_readable_by_its_owner_alone(tmp_path):
