@@ -32,9 +32,10 @@ The rival keeps everything in memory, in one process. Here a code costs two dura
 and audit event; the redemption with its audit event), thirteen statements instead of none, and an RSA signature of
 0.2 to 0.3 ms. A GET whose session needs no page is answered at once, without a row for the sign-in; statements are
 compiled once and sent through the driver itself; writers that wait for each other share a commit (decision 10). That
-took one code from 5.3 ms of a core to 1.6, measured alone in one thread. Under load it costs nearly twice as much:
-eight threads share one interpreter lock, which every statement gives away and takes back. What would help next: the
-four reads of the policy in one, and fewer layers between a transaction and its connection.
+took one code from 5.3 ms of a core to 1.6, measured alone in one thread. Under load it costs half as much again: eight
+threads share one interpreter lock, which every statement gives away and takes back; before a busy worker kept to one
+core (decision 17) it was twice as much and more. What would help next: the four reads of the policy in one, and fewer
+layers between a transaction and its connection.
 """,
     "refreshes": """\
 Four statements in one transaction: the token with everything its grant rests on, the claim, the successor, the audit
@@ -44,9 +45,10 @@ took half of the time away. By the clock, PostgreSQL (with fsync) and the load s
 which the rule does not count.
 """,
     "logins": """\
-One hash costs 20 ms of a core; around it stand two transactions (the try is taken before it is evaluated, so that
-parallel guesses cannot share one; then session, device, sign-in and audit) and the form itself. Both contestants fill
-all cores, so whatever else runs on the machine shows here first.
+One hash costs 18 ms of a core; around it stand two transactions of fifteen statements (the try is taken before it is
+evaluated, so that parallel guesses cannot share one; then session, device, sign-in and audit) and the form itself. They
+cost 11 ms until their statements were compiled once, and a third of that since. Both contestants fill all cores, so
+whatever else runs on the machine shows here first.
 """,
     "forward_auths": """\
 On a calmer machine one answer cost the gateway 40 us of CPU, Flask + PyJWKClient 280 us under granian and 410 us
@@ -60,10 +62,10 @@ gateway answers within 40 us, and nginx spends 35 more on the question beside th
     "proxies": """\
 A request costs our one process about 120 us of CPU, Caddy 70 to 90; 20 to 30 of each are the kernel's, for four system
 calls. The rest of ours is Python, and flat: 480 calls for a request, none with a tenth of the time. Reading both HTTP
-messages (httptools, and our checks of their framing) and the steps of the event loop are most of it, the checks
-themselves a small part: see the row about growth. Tried and without effect: uvloop (0.9x to 1.2x), no decision log
-(0.9x to 1.1x). What would help is a second process, or C; whoever does not want to pay for Python puts nginx, Caddy,
-Traefik or Envoy in front and lets them ask.
+messages (httptools and our checks of their framing), a task and a dozen steps of the event loop come before the checks
+themselves: those are a sixth of it. Tried and without effect: uvloop (0.95x to 1.1x), no decision log (1.0x). What would
+help is a second process, or C; whoever needs neither Python's price nor our proxy puts nginx, Caddy, Traefik or Envoy
+in front and lets them ask.
 """,
     "bodies": """\
 Each direction of each exchange holds at most a piece or two of 64 kB: reading stops until the other side has taken
@@ -79,7 +81,7 @@ path, however many routes there are.
 """,
     "first_tokens": """\
 Five processes start at once (seed, provider, gateway, API, app) and each imports its libraries, so this row above all
-needs the cores for itself: on a calmer machine the same start took 2.9 s.
+needs the cores for itself: on a machine busy with other work the same start took 9 to 13 s.
 """,
     "memories": """\
 The application by itself is 94 MB when imported: Python 11, Flask 20, SQLAlchemy 21, cryptography and joserfc 10,
