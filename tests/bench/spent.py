@@ -63,9 +63,9 @@ gateway answers within 40 us, and nginx spends 35 more on the question beside th
 A request costs our one process about 120 us of CPU, Caddy 70 to 90; 20 to 30 of each are the kernel's, for four system
 calls. The rest of ours is Python, and flat: 480 calls for a request, none with a tenth of the time. Reading both HTTP
 messages (httptools and our checks of their framing), a task and a dozen steps of the event loop come before the checks
-themselves: those are a sixth of it. Tried and without effect: uvloop (0.95x to 1.1x), no decision log (1.0x). What would
-help is a second process, or C; whoever needs neither Python's price nor our proxy puts nginx, Caddy, Traefik or Envoy
-in front and lets them ask.
+themselves: those are a sixth of it. Tried and without effect: uvloop (0.95x to 1.1x), no decision log (1.0x). What
+would help is a second process, or C; whoever needs neither Python's price nor our proxy puts nginx, Caddy, Traefik or
+Envoy in front and lets them ask.
 """,
     "bodies": """\
 Each direction of each exchange holds at most a piece or two of 64 kB: reading stops until the other side has taken
