@@ -68,7 +68,8 @@ def arrive(tx: Session, ready: Ready, who: Identity, now: datetime) -> Arrived:
         found = store.with_account(tx, ready.id, who.external_id)
     created = found is None
     link, account = found or _first_time(tx, ready, who, now)
-    account = accounts.hold(tx, account.id) or account
+    accounts.hold(tx, account.id)
+    tx.refresh(account)
     reopened = reopen(tx, link, account, who, now)
     if account.disabled_at is not None:
         raise NotWelcome(Unwelcome.CLOSED)

@@ -66,6 +66,7 @@ def resets(wire: Wire, slapd: Slapd) -> Callable[[], None]:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("trouble", [hangs, breaks_off, resets])
 def test_its_people_are_told_in_time_everybody_else_is_served_and_it_comes_back(
+    request: pytest.FixtureRequest,
     browser: Any,
     web_app: Any,
     http: Any,
@@ -91,6 +92,7 @@ def test_its_people_are_told_in_time_everybody_else_is_served_and_it_comes_back(
         with services.db.write() as tx:
             connectors.save(tx, services.sealer, definition, services.clock(), declared=False)
         services.connectors.forget()
+        request.addfinalizer(services.connectors.close)
         assert "consent-allow" in Page(at_the_door("user000012", PASSWORD)[0].text).ids
         mended = trouble(wire, slapd)
         try:
@@ -105,8 +107,8 @@ def test_its_people_are_told_in_time_everybody_else_is_served_and_it_comes_back(
             assert http.post("/token", data=form, headers=service.basic).status_code == 200
         finally:
             mended()
+        time.sleep(2 * servers.AWAY)  # for so long nobody asks it again
         assert "consent-allow" in Page(at_the_door("user000012", PASSWORD)[0].text).ids
-        services.connectors.close()
 
 
 class House:

@@ -176,13 +176,15 @@ class AtHome(Passwordly):
 
     def rename(self) -> None:
         with self._local.db.write() as tx:
-            account = accounts.find_by_login(tx, "zoe")
+            named = accounts.find_by_login(tx, "zoe")
+            account = accounts.find(tx, named.id) if named else None
             assert account is not None
             accounts.change(tx, account, self._clock(), {"email": "zoe.new@example.test"})
 
     def replace(self) -> None:
         with self._local.db.write() as tx:
-            account = accounts.find_by_login(tx, "zoe")
+            named = accounts.find_by_login(tx, "zoe")
+            account = accounts.find(tx, named.id) if named else None
             assert account is not None
             accounts.change(tx, account, self._clock(), {"username": "gone", "username_key": "gone", "email_key": None})
             accounts.create(tx, username="zoe", password_hash=self._hash, now=self._clock())

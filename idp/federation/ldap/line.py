@@ -118,6 +118,7 @@ class Line:
             if isinstance(self._wire.socket, Socket):
                 self._wire.socket.until = time.monotonic() + 0.5
             self._wire.unbind()
+        self._drop()  # where goodbye could not be said, the library leaves the socket open
 
     def _open(self, until: float) -> None:
         try:
