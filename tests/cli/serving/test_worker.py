@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from idp.cli.serving.worker import CONNECTIONS, SECONDS
+from idp.cli.serving.worker import CONNECTIONS, SECONDS, Worker
 from tests.services.authority import Authority, Certificate
 from tests.services.provider import Provider, session
 
@@ -26,6 +27,15 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     folder = tmp_path_factory.mktemp("slow") / "provider"
     with Provider(folder, server="gunicorn", workers=1, threads=THREADS) as made:
         yield made
+
+
+def test_a_quit_ends_it_wherever_it_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("idp.cli.serving.worker.os._exit", ended.append)
+    monkeypatch.setattr("idp.cli.serving.worker.time.sleep", lambda _seconds: None)
+    worker = Worker.__new__(Worker)
+    worker.handle_quit(signal.SIGQUIT, None)
+    assert (ended, worker.alive) == ([0], False)
 
 
 def hold(held: ExitStack, provider: Provider, said: bytes, *, connections: int) -> None:

@@ -32,6 +32,14 @@ def test_a_token_that_does_not_reach_is_insufficient_scope(field, claims):
     assert 'error="insufficient_scope"' in challenge(decision)
 
 
+@pytest.mark.parametrize(
+    ("tenant", "status"),
+    [(["y", "x"], 200), (["y"], 403), ([], 403), ([True, 1], 403), ([["x"]], 403), ({"x": "x"}, 403), (1.0, 403)],
+)
+def test_of_a_claim_with_several_values_one_is_enough(tenant, status):
+    assert Ground(file(route('require = { claims = { tenant = "x" } }'))).ask(tenant=tenant).status == status
+
+
 @pytest.mark.attack("GW17")
 def test_the_challenge_names_the_scopes_and_never_roles_claims_or_conditions():
     text = file(route('require = { scope = ["a", "b"], role_any = ["secret-role"], claims = { secret-claim = "x" } }'))
