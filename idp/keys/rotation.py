@@ -212,6 +212,6 @@ class Keyring:
             public_jwk=dict(key.public_jwk()),
             private_sealed=self._sealer.seal(TABLE, COLUMN, key.kid, key.private_pem()),
             now=now,
-            publish_at=now,
+            publish_at=min(now, birth.sign_from),
             sign_from=birth.sign_from,
         )

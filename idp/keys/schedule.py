@@ -16,7 +16,7 @@ from typing import Self
 from idp.settings import Settings
 from idp.store.signing_key import SigningKey
 
-# What a verifier elsewhere may allow on top of exp, whatever our own leeway is.
+# What a verifier elsewhere may allow on top of exp, whatever our own leeway is; also how far clocks may differ.
 MARGIN = dt.timedelta(seconds=60)
 
 
@@ -82,7 +82,9 @@ def births(
     for alg in rules.algs:
         current = signer(keys, alg, now)
         if current is None:
-            needed.append(Birth(alg=alg, sign_from=now))  # nothing signs: waiting would refuse everybody
+            # Nothing signs: waiting would refuse everybody. Dated back, because a worker whose request began a little
+            # earlier would else not see this key, make another, and show a set without the one that signs.
+            needed.append(Birth(alg=alg, sign_from=now - MARGIN))
         elif not _waiting(keys, alg, now) and (alg in forced or _due(current, now, rules)):
             needed.append(Birth(alg=alg, sign_from=now + rules.lead))
     return needed

@@ -118,7 +118,7 @@ class House:
         self.provider = Provider(folder / "provider")
         facts = table(authority, slapd.ldaps)
         (folder / "example.toml").write_text("".join(f"{name} = {json.dumps(each)}\n" for name, each in facts.items()))
-        self.provider.idp("connector", "add", "example", str(folder / "example.toml"))
+        self.provider.connect("example", folder / "example.toml")
         with self.provider.db.write() as tx:
             hashed = Passwords().hash(LOCAL.password)
             account.create(tx, username=LOCAL.username, password_hash=hashed, now=self.provider.clock())

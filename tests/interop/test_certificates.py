@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,10 @@ class Line:
             return caller.post(f"{at or self.mtls}/token", data=form, headers=headers, timeout=10)
 
 
+def _connection(port: int, source: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(source, 0))
+
+
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory, authority: Authority, certificate: Certificate) -> Iterator[Line]:
     folder = tmp_path_factory.mktemp("certificates")
@@ -198,11 +203,10 @@ def test_a_stranger_who_reaches_the_provider_itself_is_not_believed(line: Line) 
     claimed = {"ClientCert": line.certificates["orders"][0].as_nginx}
     form = urlencode({"grant_type": "client_credentials", "client_id": "orders", "resource": ORDERS})
     for source, status in (("127.0.0.2", 401), ("127.0.0.1", 200)):
-        connection = http.client.HTTPConnection("127.0.0.1", line.provider.port, timeout=10, source_address=(source, 0))
         headers = {**claimed, "Content-Type": "application/x-www-form-urlencoded"}
-        connection.request("POST", "/token", form, headers)
-        assert connection.getresponse().status == status
-        connection.close()
+        with closing(_connection(line.provider.port, source)) as connection:
+            connection.request("POST", "/token", form, headers)
+            assert connection.getresponse().status == status
 
 
 @pytest.mark.spec("RFC 8705 section 3")
@@ -235,10 +239,9 @@ def test_a_stranger_who_reaches_the_gateway_itself_is_not_believed(line: Line) -
         "Host": "localhost",
     }
     for source, status in (("127.0.0.2", 401), ("127.0.0.1", 200)):
-        connection = http.client.HTTPConnection("127.0.0.1", line.gateway, timeout=10, source_address=(source, 0))
-        connection.request("GET", "/orders", headers=headers)
-        assert connection.getresponse().status == status
-        connection.close()
+        with closing(_connection(line.gateway, source)) as connection:
+            connection.request("GET", "/orders", headers=headers)
+            assert connection.getresponse().status == status
 
 
 @pytest.fixture

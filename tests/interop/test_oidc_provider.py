@@ -74,7 +74,7 @@ class Ground:
         toml = folder / f"{name}.toml"
         lines = (f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
         toml.write_text("".join(lines))
-        self.ours.idp("connector", "add", name, str(toml))
+        self.ours.connect(name, toml)
 
     def stop(self) -> None:
         """End both."""

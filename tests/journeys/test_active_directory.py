@@ -42,7 +42,7 @@ def house(
         "bind_password": PASSWORD,
     }
     (folder / "corp.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
-    made.idp("connector", "add", "corp", str(folder / "corp.toml"))
+    made.connect("corp", folder / "corp.toml")
     register(
         made.services,
         "desk",

@@ -40,7 +40,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, slapd: Slapd, authority: Aut
         "user_base": PEOPLE,
     }
     (folder / "example.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
-    made.idp("connector", "add", "example", str(folder / "example.toml"))
+    made.connect("example", folder / "example.toml")
     with made.db.write() as tx:
         orders = api.create(tx, audience=ORDERS, name="Orders", now=made.clock())
         clerk = role.create(tx, api_id=orders.id, name="clerk")

@@ -49,7 +49,7 @@ def house(
     lines = [f"{name} = {json.dumps(value)}" for name, value in facts.items()]
     lines += ["[kerberos]", *(f"{name} = {json.dumps(value)}" for name, value in kerberos.items())]
     (folder / "corp.toml").write_text("\n".join(lines))
-    made.idp("connector", "add", "corp", str(folder / "corp.toml"))
+    made.connect("corp", folder / "corp.toml")
     app: dict[str, Any] = {"redirect_uris": [APP], "application_type": "native", "grant_types": ["authorization_code"]}
     register(made.services, "desk", auth_method="none", scopes=("openid",), **app)
     with made:

@@ -15,6 +15,7 @@ from idp.jose.sign import sign
 from idp.jose.strict import JoseError
 from idp.jose.verify import verify
 from idp.keys.rotation import COLUMN, TABLE, Keyring, NoSigningKey
+from idp.keys.schedule import MARGIN
 from idp.store import signing_key
 from idp.store.database import Database, Session, StoreUnavailable
 from idp.store.sealed import SealBroken, Sealer
@@ -133,12 +134,13 @@ def test_an_old_key_still_verifies_hints_while_a_session_may_last(keyring: Keyri
 
 def test_rotation_is_automatic_and_on_time(keyring: Keyring, now: dt.datetime) -> None:
     first = keyring.signing("ES256", now).kid
-    soon = now + INTERVAL - LEAD
+    born = now - MARGIN
+    soon = born + INTERVAL - LEAD
     assert keyring.signing("ES256", soon - SECOND).kid == first
     assert len(kids(keyring, soon - SECOND)) == 2
     assert len(kids(keyring, soon)) == 4
-    assert keyring.signing("ES256", now + INTERVAL - SECOND).kid == first
-    assert keyring.signing("ES256", now + INTERVAL).kid != first
+    assert keyring.signing("ES256", born + INTERVAL - SECOND).kid == first
+    assert keyring.signing("ES256", born + INTERVAL).kid != first
 
 
 def test_a_key_that_waits_is_not_followed_by_another(keyring: Keyring, now: dt.datetime) -> None:
@@ -305,3 +307,13 @@ def test_nobody_waits_for_more_than_one_look_at_a_store_that_hangs(
     with pytest.raises(StoreUnavailable):  # whoever comes later looks again
         keyring.verifying(now)
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("behind", [dt.timedelta(milliseconds=1), dt.timedelta(seconds=30)])
+def test_a_worker_whose_moment_is_a_little_earlier_sees_the_keys_another_has_just_made(
+    make: Callable[..., Keyring], now: dt.datetime, behind: dt.timedelta
+) -> None:
+    first, second = make(), make()
+    key = first.signing("ES256", now)
+    assert second.signing("ES256", now - behind).kid == key.kid
+    assert kids(second, now - behind) == kids(first, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from idp.accounts import connectors
 from idp.accounts.connectors import Definition
 from idp.store import api, connector, role
@@ -26,6 +28,8 @@ def connect(provider: Provider, slapd: Slapd, authority: Authority, **changes: o
         made = connectors.save(tx, provider.sealer, definition, provider.clock(), declared=False)
         # As if it had just been read: the next look in the background is an interval away.
         connector.sync_began(tx, made.id, provider.clock())
+    if provider.program is not None:
+        time.sleep(connectors.KEPT.total_seconds())  # from now on every worker knows it
     return made.id
 
 

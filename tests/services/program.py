@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,13 +15,22 @@ from pathlib import Path
 from typing import Self
 
 GRACE = 10.0
+# Below the ports that the kernel hands out by itself, so that nobody's connection takes one before its server starts.
+LOWEST, SHARE, WORKERS = 12_000, 1_250, 16
+
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+_TURN = itertools.count(secrets.randbelow(SHARE))
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a loopback port that was free a moment ago, and that no other worker of the test run is given."""
+    for _ in range(SHARE):
+        port = LOWEST + _WORKER * SHARE + next(_TURN) % SHARE
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no loopback port is free")
 
 
 class Program:

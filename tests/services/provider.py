@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Self
 
 import requests
 
+from idp.accounts.connectors import KEPT
 from idp.clients import issuer_api
 from idp.settings import Settings
 from idp.store import migrate
@@ -101,6 +103,12 @@ class Provider:
         )
         assert ended.returncode == 0, f"idp {' '.join(words)}: {ended.stdout}{ended.stderr}"
         return json.loads(ended.stdout)
+
+    def connect(self, name: str, file: Path) -> Any:
+        """Add a connector, and wait until every worker knows it."""
+        said = self.idp("connector", "add", name, str(file))
+        time.sleep(KEPT.total_seconds())
+        return said
 
     def kill(self) -> None:
         """End the server and its workers at once, as when the machine goes away."""
