@@ -28,6 +28,8 @@ _FIRST_PAUSE: Final = 0.25
 _SAVE_EVERY: Final = 60.0
 _HURRIED: Final = 3  # fetches in a row: a worker of the issuer may see a second late what another one told us
 _HURRY: Final = 1.0  # seconds between them
+# Spreads load, guards nothing. Our own, since threads that move the common one disturb whoever has seeded it.
+_SPREAD: Final = random.Random()  # noqa: S311
 
 Clock = Callable[[], float]
 
@@ -148,11 +150,11 @@ class KeySource:
         if not self.failing:
             lowest, highest = _MAX_AGE
             given = jwks.refresh if self._max_age is None else min(max(self._max_age, lowest), highest)
-            return min(jwks.refresh, given) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads load, guards nothing
+            return min(jwks.refresh, given) * _SPREAD.uniform(0.8, 1.0)
         waiting = min(jwks.kid_cooldown, jwks.refresh)
         if self.snapshot is None:  # nothing to serve yet, so hurry: the provider may be starting too
             waiting = min(waiting, _FIRST_PAUSE * 2 ** min(self._failures, 16))
-        return waiting * random.uniform(1.0, 1.2)  # noqa: S311 - spreads load, guards nothing
+        return waiting * _SPREAD.uniform(1.0, 1.2)
 
     def _run(self) -> None:
         while not self._stopping:

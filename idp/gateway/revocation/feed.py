@@ -38,6 +38,8 @@ _LONGEST_PAUSE: Final = 2.0
 _KEEP_EVERY: Final = 30.0  # seconds between two notes that the provider was heard
 _FORGET_EVERY: Final = 60.0
 _NEVER: Final = float("-inf")
+# Spreads load, guards nothing. Our own, since threads that move the common one disturb whoever has seeded it.
+_SPREAD: Final = random.Random()  # noqa: S311
 
 
 @dataclass(slots=True, kw_only=True)
@@ -286,4 +288,4 @@ class Feed:
 
     def _pause(self) -> float:
         grown = self._settings.poll * 2 ** min(self._failures, 8) if self.failing else self._settings.poll
-        return min(grown, max(_LONGEST_PAUSE, self._settings.poll)) * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
+        return min(grown, max(_LONGEST_PAUSE, self._settings.poll)) * _SPREAD.uniform(0.9, 1.0)
