@@ -197,7 +197,7 @@ class Look(Protocol):
         """Give whoever's own entry has changed; some may be given who have not."""
 
     def changed_groups(self) -> Iterator[tuple[Membership, ...]]:
-        """Give each group that has changed, first, with all that it is in: its people's entries have not."""
+        """Give each group that has changed, first, with all that it is in, or raise Cannot: its people have not."""
 
     def groups(self) -> Iterator[str]:
         """Give the key of every group there is."""

@@ -10,7 +10,7 @@ import ldap3
 import pytest
 
 from idp.federation.active_directory import ActiveDirectory
-from idp.federation.connector import Identity, Mark, Misconfigured, NotSignedIn, Outcome
+from idp.federation.connector import Cannot, Identity, Mark, Misconfigured, NotSignedIn, Outcome
 from idp.federation.directory import usn
 from idp.federation.ldap.answers import NO_SUCH_OBJECT, Answer
 from idp.federation.registry import Made, make
@@ -196,6 +196,27 @@ def test_who_came_into_a_group_is_found_by_the_group_and_by_the_primary_one(
         assert key is not None
         assert [who.username for who in look.these([key.external_id])] == ["newcomer"]
     assert domain.line.delete(newcomer)
+
+
+@pytest.mark.attack("FD7")
+def test_a_branch_that_was_moved_has_everybody_read(corp: ActiveDirectory, domain: Domain) -> None:
+    branch = f"OU=Branch,{STAFF}"
+    mark = followed(corp)
+    assert domain.line.add(branch, ["top", "organizationalUnit"])
+    inside = domain.person("inside", branch)
+    with corp.look(mark, datetime.now(UTC)) as look:
+        list(look.changed_groups())  # a new one has nothing in it that was known before
+    mark = followed(corp)
+    assert domain.line.modify_dn(branch, "OU=Branch", new_superior=ROOT)
+    with corp.look(mark, datetime.now(UTC)) as look:
+        # Nobody's own entry says that it is somewhere else now.
+        assert "inside" not in {who.username for who in look.changed()}
+        with pytest.raises(Cannot):
+            list(look.changed_groups())
+    with corp.look(followed(corp), datetime.now(UTC)) as look:
+        list(look.changed_groups())
+    assert domain.line.delete(inside.replace(STAFF, ROOT))
+    assert domain.line.delete(f"OU=Branch,{ROOT}")
 
 
 def test_an_account_that_ends_by_itself_is_given_though_nobody_has_changed_it(

@@ -127,6 +127,7 @@ def test_the_catalogue_can_be_followed_but_tells_nobodys_end(corp: ActiveDirecto
     assert {"alice", "bob"} <= found
     with corp.look(mark, datetime.now(UTC)) as look:
         assert look.follows
+        list(look.changed_groups())
         assert look.gone() is None
 
 

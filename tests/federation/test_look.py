@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from idp.federation.connector import Cannot, Mark
+from idp.federation.directory import listed
 from tests.federation.conftest import Connect
 from tests.services.authority import Authority, Certificate
-from tests.services.slapd import GROUPS, Administrator, Slapd, group, person
+from tests.services.slapd import BASE, GROUPS, Administrator, Slapd, group, person
 
 
 def now() -> datetime:
@@ -97,10 +99,51 @@ def test_a_mark_of_another_server_is_not_followed(corp: Corp, connect: Connect, 
         assert not look.follows
 
 
-def test_where_no_entry_lists_its_groups_everybody_has_to_be_read(corp: Corp, connect: Connect, mark: Mark) -> None:
+def test_where_no_entry_names_its_groups_people_are_found_by_the_groups_lists(
+    corp: Corp, connect: Connect, mark: Mark
+) -> None:
+    corp.join("inner", person("user000005"))
     searching = connect(servers=[corp.server.ldaps], groups="search", group_base=GROUPS)
-    with searching.look(mark, now()) as look, pytest.raises(Cannot):
-        list(look.people_in([group("inner")]))
+    with searching.look(mark, now()) as look:
+        touched = {climbed[0].name: [each.name for each in climbed] for climbed in look.changed_groups()}
+        assert touched["inner"] == ["inner", "middle", "outer"]
+        found = {who.username: who for who in look.people_in([group("outer")])}
+        # A circle is walked once, and who is in it is found.
+        assert {who.username for who in look.people_in([group("ring-a")])} == {"müller"}
+        assert list(look.people_in([group("nobody")])) == []
+    assert {"alice", "user000005"} <= set(found)
+    assert {each.name for each in found["user000005"].groups} >= {"inner", "middle", "outer"}
+
+
+def test_lists_of_groups_are_followed_as_far_as_they_count(
+    corp: Corp, connect: Connect, mark: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(key: str, **changes: Any) -> set[str]:
+        searching = connect(servers=[corp.server.ldaps], groups="search", group_base=GROUPS, **changes)
+        with searching.look(mark, now()) as look:
+            return {who.username for who in look.people_in([group(key)])}
+
+    assert found("outer", nested_groups=False) == set()
+    assert found("group0000", user_filter="(uid=user000006)") == {"user000006"}
+    assert found("group0000", user_base=f"ou=refs,{BASE}") == set()
+    monkeypatch.setattr(listed, "MOST", 3)
+    with pytest.raises(Cannot):
+        found("group0000")
+
+
+def test_a_branch_that_was_renamed_has_everybody_read(corp: Corp, connect: Connect, mark: Mark) -> None:
+    branch = f"ou=branch,{BASE}"
+    assert corp.line.add(branch, ["organizationalUnit"])
+    with connect(servers=[corp.server.ldaps]).look(mark, now()) as look:
+        list(look.changed_groups())  # a new one has nothing in it that was known before
+    assert corp.line.modify_dn(f"ou=refs,{BASE}", "ou=renamed")
+    try:
+        with connect(servers=[corp.server.ldaps]).look(mark, now()) as look, pytest.raises(Cannot):
+            list(look.changed_groups())
+    finally:
+        assert corp.line.modify_dn(f"ou=renamed,{BASE}", "ou=refs")
+        corp.age(f"ou=refs,{BASE}")
+        assert corp.line.delete(branch)
 
 
 def test_a_mark_never_lies_before_the_last_nor_behind_what_may_still_come(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from idp.federation.directory import memberships
-from idp.federation.directory.config import Groups
+from idp.federation.directory import listed, memberships
+from idp.federation.directory.config import Config, Groups
 from idp.federation.directory.groups import OutOfTime
-from idp.federation.ldap.answers import SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
+from idp.federation.ldap.answers import NO_SUCH_OBJECT, REFERRAL, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
 from idp.federation.ldap.line import Line
 
 GROUPS = Groups(
@@ -92,3 +93,11 @@ def test_nobody_is_asked_after_the_time_is_over() -> None:
         above(wire, "cn=a", seconds=-1)
 
     assert not wire.asked
+
+
+def test_a_directory_that_fails_while_members_are_asked_for_is_not_taken_for_an_empty_one() -> None:
+    config = cast("Config", SimpleNamespace(groups=GROUPS, people=None))
+    for code in (NO_SUCH_OBJECT, REFERRAL):
+        assert list(listed.people(config, cast("Line", Wire(code)), ["cn=a"], [], seconds=1)) == []
+    with pytest.raises(Gone):
+        list(listed.people(config, cast("Line", Wire(51)), ["cn=a"], [], seconds=1))

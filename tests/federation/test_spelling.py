@@ -65,3 +65,20 @@ def test_what_is_no_dn_is_refused_by_the_name_of_its_field(text: str) -> None:
 )
 def test_reads_what_directories_write_and_shows_what_is_no_dn_as_it_is(dn: str, value: str) -> None:
     assert spelling.first_value(dn) == value
+
+
+@pytest.mark.parametrize(
+    ("dn", "base"),
+    [
+        ("uid=a,ou=People,dc=x", "ou=people, dc=x"),
+        ("ou=people,dc=x", "OU=people,DC=x"),
+        ("uid=a,ou=people,dc=x", ""),
+    ],
+)
+def test_what_is_at_a_base_or_below_it_is_inside(dn: str, base: str) -> None:
+    assert spelling.inside(dn, base)
+
+
+@pytest.mark.parametrize("dn", ["uid=a,ou=others,dc=x", "ou=morepeople,dc=x", "dc=x", ""])
+def test_what_is_beside_a_base_or_above_it_is_not(dn: str) -> None:
+    assert not spelling.inside(dn, "ou=people,dc=x")

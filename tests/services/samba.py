@@ -179,10 +179,10 @@ class Domain:
         policy = {"lockoutThreshold": 3, "lockoutDuration": -600_000_000, "lockOutObservationWindow": -600_000_000}
         self.line.modify(ROOT, {name: [(ldap3.MODIFY_REPLACE, [value])] for name, value in policy.items()})
         self.line.add(STAFF, ["top", "organizationalUnit"])
-        self._samba = samba
+        self.samba, self.authority = samba, authority
 
-    def person(self, name: str, **facts: Any) -> str:
-        dn = f"CN={name},{STAFF}"
+    def person(self, name: str, place: str = STAFF, **facts: Any) -> str:
+        dn = f"CN={name},{place}"
         row = {
             "sAMAccountName": name,
             "userPrincipalName": f"{name}@{DOMAIN}",
@@ -223,7 +223,7 @@ class Domain:
         outer = self.group("outer", middle)
         self.line.modify(inner, {"member": [(ldap3.MODIFY_ADD, [outer])]})
         past = int((time.time() - 86_400 * 400 + EPOCH) * TICKS)
-        self._samba.change(f"dn: {old}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {past}\n")
+        self.samba.change(f"dn: {old}\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: {past}\n")
 
 
 class Forward:

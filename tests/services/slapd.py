@@ -22,6 +22,7 @@ GROUPS = f"ou=groups,{BASE}"
 PASSWORD = "Passw0rd-1"
 READER = (f"cn=reader,{BASE}", "reader-secret")
 ADMIN = (f"cn=admin,{BASE}", "admin-secret")
+RELAX = "1.3.6.1.4.1.4203.666.5.12"
 
 CONF = """\
 include /etc/ldap/schema/core.schema
@@ -93,7 +94,7 @@ class Slapd:
         (folder / "slapd.conf").write_text(conf)
         seed = "".join(_seed(people, groups))
         if aged:  # as if nothing had changed for years
-            seed = seed.replace("\n\n", "\nmodifyTimestamp: 20200101000000Z\n\n")
+            seed = seed.replace("\n\n", "\ncreateTimestamp: 20200101000000Z\nmodifyTimestamp: 20200101000000Z\n\n")
         (folder / "seed.ldif").write_text(seed)
         subprocess.run(
             [_program("slapadd"), "-q", "-f", folder / "slapd.conf", "-l", folder / "seed.ldif"],
@@ -151,6 +152,11 @@ class Administrator:
 
     def join(self, name: str, dn: str) -> None:
         assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_ADD, [dn])]}), self.line.result
+
+    def age(self, dn: str) -> None:
+        """Let an entry look as if it had not been touched for years, which only the Relax control allows."""
+        change = {"modifyTimestamp": [(ldap3.MODIFY_REPLACE, ["20200101000000Z"])]}
+        assert self.line.modify(dn, change, controls=[(RELAX, True, None)]), self.line.result
 
     def leave(self, name: str, dn: str) -> None:
         assert self.line.modify(group(name), {"member": [(ldap3.MODIFY_DELETE, [dn])]}), self.line.result

@@ -142,7 +142,7 @@ class Config:
             bind_dn=bind_dn,
             bind_password=secrets.get("bind_password"),
             people=people,
-            groups=Groups.read(values, _suffix(people.base)),
+            groups=Groups.read(values, suffix(people.base)),
         )
         values.nothing_else()
         if (bind_dn is None) != (made.bind_password is None):
@@ -164,7 +164,7 @@ def checked_filter(text: str, field: str) -> str:
     return text
 
 
-def _suffix(base: str) -> str:
+def suffix(base: str) -> str:
     """Return the part of a base that names the whole directory."""
     parts = [part for part in base.split(",") if part.strip().lower().startswith("dc=")]
     return ",".join(parts) or base

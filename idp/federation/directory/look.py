@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from idp.federation.connector import Cannot, Identity, Mark, Membership, NotSignedIn, Outcome
-from idp.federation.directory import memberships, verdict
+from idp.federation.directory import listed, memberships, verdict
+from idp.federation.directory.config import suffix
 from idp.federation.directory.groups import Graph, Group
 from idp.federation.ldap import spelling
-from idp.federation.ldap.answers import Entry
+from idp.federation.ldap.answers import NO_SUCH_OBJECT, SUCCESS, Entry
 from idp.federation.ldap.line import Line
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Look:
     """One look by modifyTimestamp, which every LDAP directory has (RFC 4512 section 3.4.4)."""
 
     stamp = STAMP
+    # What people and groups are kept in.
+    branches = "(|(objectClass=organizationalUnit)(objectClass=organization)(objectClass=nsContainer))"
 
     def __init__(self, directory: Directory, line: Line, beside: Line, since: Mark | None, now: datetime) -> None:
         self.directory = directory
@@ -67,8 +70,17 @@ class Look:
         """Return the filter for what has changed since the last look."""
         return f"({STAMP}>={self.since['time']})"
 
+    def older(self) -> str:
+        """Return the filter for what was there at the last look already."""
+        return f"(!(createTimestamp>={self.since['time']}))"
+
+    def root(self) -> str:
+        """Return where branches are."""
+        return suffix(self.people.base)
+
     def changed_groups(self) -> Iterator[tuple[Membership, ...]]:
-        """Give each group that has changed, first, with all that it is in."""
+        """Give each group that has changed, first, with all that it is in; Cannot where a branch was moved."""
+        self._check_branches()
         groups = self.of_groups
         if groups.how == "none":
             return
@@ -88,13 +100,19 @@ class Look:
             yield entry.dn
 
     def people_in(self, keys: Sequence[str]) -> Iterator[Identity]:
-        """Give who is in these groups, found by their memberOf; where that is not kept, nobody can be found so."""
-        if self.of_groups.how != "memberof":
-            raise Cannot
+        """Give who is in these groups: found by their memberOf, or where that is not kept by the groups' own lists."""
+        if not self.names_groups():
+            for entry in listed.people(self.directory.config, self.beside, keys, self._read(), seconds=PAGE):
+                yield from self._known(entry)
+            return
         below = self._below(keys)
         for start in range(0, len(below), BATCH):
             among = "".join(self.listing(dn) for dn in below[start : start + BATCH])
             yield from self._found(f"(&{self.people.filter}(|{among}))")
+
+    def names_groups(self) -> bool:
+        """Say whether a person's own entry names the groups they are in."""
+        return self.of_groups.how == "memberof"
 
     def listing(self, group: str) -> str:
         """Return the filter for whoever is in a group directly."""
@@ -140,12 +158,24 @@ class Look:
         return {"server": str(self.line.address), "time": reached.strftime(FORMAT)}
 
     def _found(self, wanted: str) -> Iterator[Identity]:
-        read = (*self.directory.attributes(), self.stamp)
-        for entry in self.line.pages(self.people.base, wanted, seconds=PAGE, attributes=read):
+        for entry in self.line.pages(self.people.base, wanted, seconds=PAGE, attributes=self._read()):
             self._note(entry)
-            if self.directory.external_id(entry) is not None and self.directory.username(entry) is not None:
-                climbed = self.directory.climb(self.beside, entry, PAGE, graph=self._graph)
-                yield self.directory.identity(entry, climbed)
+            yield from self._known(entry)
+
+    def _read(self) -> tuple[str, ...]:
+        return (*self.directory.attributes(), self.stamp)
+
+    def _known(self, entry: Entry) -> Iterator[Identity]:
+        if self.directory.external_id(entry) is not None and self.directory.username(entry) is not None:
+            climbed = self.directory.climb(self.beside, entry, PAGE, graph=self._graph)
+            yield self.directory.identity(entry, climbed)
+
+    def _check_branches(self) -> None:
+        """A branch that is moved or renamed takes all that is in it along, and no entry there says that it changed."""
+        wanted = f"(&{self.branches}{self.newer()}{self.older()})"
+        answer, found = self.beside.search(self.root(), wanted, seconds=PAGE, limit=1)
+        if found or answer.code not in {SUCCESS, NO_SUCH_OBJECT}:
+            raise Cannot
 
     def _below(self, keys: Sequence[str]) -> list[str]:
         """Return these groups and all that are in them, each once."""

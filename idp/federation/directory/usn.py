@@ -31,6 +31,7 @@ class UsnLook(Look):
     """One look at one controller."""
 
     stamp = USN
+    branches = "(objectClass=organizationalUnit)"
 
     def __init__(self, directory: Directory, line: Line, beside: Line, since: Mark | None, now: datetime) -> None:
         self._given: set[str] = set()
@@ -61,6 +62,18 @@ class UsnLook(Look):
     def newer(self) -> str:
         """Return the filter for what has changed since the last look."""
         return f"({USN}>={int(self.since['usn']) + 1})"
+
+    def older(self) -> str:
+        """Return the filter for what was there at the last look already."""
+        return f"(uSNCreated<={int(self.since['usn'])})"
+
+    def root(self) -> str:
+        """Return where branches are; a catalogue has those of every domain."""
+        return self._root if self.people.base else ""
+
+    def names_groups(self) -> bool:
+        """Every entry of a person does here."""
+        return True
 
     def listing(self, group: str) -> str:
         """Return the filter for whoever is in a group directly; the primary group lists nobody."""

@@ -14,6 +14,7 @@ from idp.federation.connector import Misconfigured
 _SPECIAL: Final = frozenset('\\",+;<>=') | frozenset(map(chr, range(32)))
 # Up to an unescaped separator, without the space before it.
 _VALUE: Final = re.compile(r"(?:\\.|[^,+;\\ ]| +(?=[^,+; ]))*", re.DOTALL)
+_SEPARATOR: Final = re.compile(r"\s*([,=+])\s*")
 
 
 def literal(text: str) -> str:
@@ -48,6 +49,12 @@ def check_dn(text: str, field: str) -> str:
     except LDAPException:
         raise Misconfigured(f"{field}: this is not a DN such as ou=people,dc=example,dc=org") from None
     return text
+
+
+def inside(dn: str, base: str) -> bool:
+    """Say whether an entry is at a base or below it; case and the space around separators do not count."""
+    own, above = (_SEPARATOR.sub(r"\1", text).strip().casefold() for text in (dn, base))
+    return not above or own == above or own.endswith("," + above)
 
 
 def first_value(dn: str) -> str:
