@@ -13,9 +13,11 @@ from idp.store import account as store
 from idp.store import device, session, totp
 from idp.store.account import Account
 from idp.store.database import Session
+from idp.store.session import BrowserSession
 
 # Kept as columns of their own, or computed.
 NOT_CLAIMS = frozenset({"email", "email_verified", "updated_at", "preferred_username"})
+CHANGED = "password changed"
 CLAIMS = tuple(name for name in STANDARD if name not in NOT_CLAIMS)
 
 
@@ -40,12 +42,28 @@ def name_problem(username: str, email: str | None) -> str | None:
 def change_password(
     tx: Session, account: Account, password_hash: str, now: datetime, *, sessions: Sessions, throttle: Throttle
 ) -> None:
-    """Set a password and end everything that the old one opened (ASVS 5.0 section 7.4.3)."""
+    """Set a password and end everything that the old one opened."""
     store.set_password(tx, account.id, password_hash, now)
-    sessions.end_all(tx, account.id, now, reason="password changed")
+    end_what_it_opened(tx, account.id, now, sessions=sessions, throttle=throttle)
+
+
+def end_what_it_opened(
+    tx: Session,
+    account_id: str,
+    now: datetime,
+    *,
+    sessions: Sessions,
+    throttle: Throttle,
+    keep: BrowserSession | None = None,
+) -> None:
+    """End everything that a former password opened, but perhaps the session in use (ASVS 5.0 section 7.4.3)."""
+    if keep is None:
+        sessions.end_all(tx, account_id, now, reason=CHANGED)
+    else:
+        sessions.end_others(tx, keep, now, reason=CHANGED)
     # Whoever guessed the old password may have signed in with it: no device is known any more.
-    device.forget(tx, account.id)
-    throttle.unlock(tx, account.id)
+    device.forget(tx, account_id)
+    throttle.unlock(tx, account_id)
 
 
 def disable(tx: Session, account: Account, now: datetime) -> None:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from idp.accounts import federated
+from idp.accounts.administration import CHANGED
 from idp.accounts.connectors import Connectors, Ready
 from idp.accounts.federated import Arrived, NotWelcome, Unwelcome, domain_of
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
@@ -22,6 +23,7 @@ from idp.accounts.throttle import Refusal, Try
 from idp.federation.connector import (
     TELLING,
     Connector,
+    FinerConnector,
     Identity,
     MayTry,
     NotSignedIn,
@@ -64,9 +66,11 @@ class Vouched:
 
     ready: Ready
     who: Identity
+    attempt: Attempt
+    asked_at: datetime
     taken: Try
     key: str
-    support_id: str | None = None
+    password_changed: bool = False  # with the old one, a moment ago; this is the new one's word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +95,11 @@ class Changed(Exception):
     """The password is changed, and what follows did not go well."""
 
 
-Act = Callable[[PasswordConnector, Attempt, MayTry], Identity]
+Act = Callable[[Ready, PasswordConnector, Attempt, MayTry], Identity]
 """What is done with a password at the directory where it belongs."""
 
 
-def sign_in(directory: PasswordConnector, attempt: Attempt, may_try: MayTry) -> Identity:
+def sign_in(_ready: Ready, directory: PasswordConnector, attempt: Attempt, may_try: MayTry) -> Identity:
     """Take it there."""
     return directory.authenticate(attempt.login, attempt.password, may_try)
 
@@ -129,8 +133,11 @@ class Entrance:
             arrived = federated.arrive(tx, proof.ready, proof.who, now)
         except NotWelcome as refused:
             counter.reset(tx, proof.key)  # the password was right
-            self._record(tx, proof, refused.why.value, None)
+            self._record(tx, proof, refused.why.value)
             return UNWELCOME.get(refused.why)
+        if _is_outdated(proof, arrived.account):
+            self._record(tx, proof, CHANGED)
+            return None
         self.local.throttle.succeeded(tx, proof.taken)
         counter.reset(tx, proof.key)
         self._record_arrival(tx, proof, arrived)
@@ -163,7 +170,7 @@ class Entrance:
             if not isinstance(directory, PasswordConnector):
                 continue
             try:
-                who = act(directory, attempt, self._counted(ready, directory, keys, knock.now))
+                who = act(ready, directory, attempt, self._counted(ready, directory, keys, knock.now))
             except PasswordRefused as refused:
                 self._no_failure(keys, taken)
                 return NewPassword(rules=_rules(directory, attempt), why=str(refused))
@@ -178,7 +185,7 @@ class Entrance:
                 self._give_back(refused, keys, taken)
                 break
             key = keys[-1] if keys else ""
-            return Vouched(ready=ready, who=who, taken=taken, key=key, support_id=attempt.support_id)
+            return Vouched(ready=ready, who=who, attempt=attempt, asked_at=knock.now, taken=taken, key=key)
         self._record_miss(attempt, knock.account, last)
         if last.outcome not in TELLING:
             return Refused.NO_MATCH
@@ -194,9 +201,12 @@ class Entrance:
         def may_try(external_id: str) -> bool:
             key = _key(ready.id, external_id)
             keys.append(key)
+            tries, seconds = directory.tries, directory.tries_window
+            if isinstance(directory, FinerConnector):
+                tries, seconds = directory.tries_of(external_id)
             with self.local.db.write() as tx:
-                window = timedelta(seconds=directory.tries_window)
-                return counter.take(tx, key, now, limit=directory.tries, window=window, from_last=True)
+                window = timedelta(seconds=seconds)
+                return counter.take(tx, key, now, limit=tries, window=window, from_last=True)
 
         return may_try
 
@@ -235,12 +245,15 @@ class Entrance:
                 directory=refused.code,
             )
 
-    def _record(self, tx: Session, proof: Vouched, reason: str, account_id: str | None) -> None:
+    def _record(self, tx: Session, proof: Vouched, reason: str) -> None:
+        found = identity.find(tx, proof.ready.id, proof.who.external_id)
         self.local.audit.record(
             tx,
             "signin.refused",
-            account_id=account_id,
-            support_id=proof.support_id,
+            account_id=None if found is None else found.account_id,
+            client_id=proof.attempt.client_id,
+            ip=proof.attempt.address,
+            support_id=proof.attempt.support_id,
             reason=reason,
             connector=proof.ready.name,
             external_id=proof.who.external_id,
@@ -259,6 +272,12 @@ class Entrance:
                 came=sorted(arrived.roles_came),
                 went=sorted(arrived.roles_went),
             )
+
+
+def _is_outdated(proof: Vouched, account: Account) -> bool:
+    """Say whether the password that a proof rests on was changed while the directory looked at it."""
+    changed_at = account.password_changed_at
+    return not proof.password_changed and changed_at is not None and proof.asked_at < changed_at
 
 
 def realm_of(login: str) -> str | None:

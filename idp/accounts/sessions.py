@@ -116,6 +116,14 @@ class Sessions:
         )
         return Opened(session_id=session.id, secret=secret) if raised else None
 
+    def renew(self, tx: Session, session: BrowserSession) -> Opened | None:
+        """Give a session a new secret: whoever has a copy of the old one is out; None if it ended meanwhile."""
+        secret, held = new_secret(), session
+        renewed = store.step_up(
+            tx, held.id, cookie_hash=digest(secret), auth_time=held.auth_time, acr=held.acr, amr=held.amr
+        )
+        return Opened(session_id=held.id, secret=secret) if renewed else None
+
     def end(self, tx: Session, session_id: str, now: datetime, *, reason: str = "signed out") -> bool:
         """End a session and what applications got in it; say whether it was open."""
         ended = store.end(tx, session_id, now)
@@ -125,10 +133,9 @@ class Sessions:
 
     def end_others(self, tx: Session, mine: BrowserSession, now: datetime, *, reason: str) -> int:
         """End every other session of an account and what applications got in it; return how many."""
-        ended = store.end_account(tx, mine.account_id, now, keep=mine.id)
-        for session_id in ended:
-            grant.revoke_session(tx, session_id, now, reason=reason)
-        return len(ended)
+        # By the account and not by the sessions that end: what was got in one that is long over goes as well.
+        grant.revoke_others(tx, mine.account_id, mine.id, now, reason=reason)
+        return len(store.end_account(tx, mine.account_id, now, keep=mine.id))
 
     def end_all(self, tx: Session, account_id: str, now: datetime, *, reason: str) -> int:
         """End every session of an account and void every token (password changed, account disabled)."""

@@ -1,6 +1,7 @@
 """A new password for whoever is signed in and has theirs in a directory that takes one.
 
-The old one is asked for and counts as a sign-in does: a session that was left open changes nothing.
+The old one is asked for and counts as a sign-in does: a session that was left open changes nothing. What was open in
+other browsers ends, and this one goes on under new secrets: whoever changes a password may know why.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, redirect, request
 
-from idp.accounts.entrance import Entrance, NewPassword, Told, Vouched
-from idp.accounts.local import Attempt, LocalSignIn, Refused
-from idp.accounts.new_password import NewPasswords
+from idp.accounts.entrance import NewPassword, Told, Vouched
+from idp.accounts.local import Attempt, Refused
 from idp.accounts.passwords import PasswordTooLong
 from idp.federation.connector import NotSignedIn, PasswordChanger
 from idp.store import identity
-from idp.store.digests import digest
-from idp.web import cookies, metrics
+from idp.store.digests import new_secret
+from idp.web import cookies, door, metrics
 from idp.web.elsewhere import WAYS
 from idp.web.pages import page
 from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from flask import Response
     from flask.typing import ResponseReturnValue
 
@@ -50,7 +52,7 @@ def show(way: str) -> ResponseReturnValue:
 
 @blueprint.post("/account/password/<way>")
 def change(way: str) -> ResponseReturnValue:
-    """Set it, and end what is open in other browsers: whoever changes a password may know why."""
+    """Set it, and go on here alone."""
     found = _mine(way)
     if found is None:
         return redirect(WAYS, 303)
@@ -58,24 +60,34 @@ def change(way: str) -> ResponseReturnValue:
     new = request.form.get("new-password", "")
     if new != request.form.get("new-password-again", ""):
         return _page(*found, NOT_THE_SAME)
-    parts, now = services(), services().clock()
-    local = LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
-    door = Entrance(local=local, connectors=parts.connectors)
+    now = services().clock()
     try:
-        answer = NewPasswords(entrance=door).change_own(ready, mine, _attempt(here), new, now)
+        answer = door.new_passwords().change_own(ready, mine, _attempt(here), new, now, here=here)
     except PasswordTooLong:
         return _page(*found, TOO_LONG)
-    changed = answer is Told.CHANGED
-    if isinstance(answer, Vouched):
-        with parts.db.write() as tx:
-            changed = bool(door.accept(tx, answer, now))
-    if not changed:
+    if not isinstance(answer, Vouched) and answer is not Told.CHANGED:
         metrics.signin("new-password", "refused")
         return _page(*found, _why(answer))
-    with parts.db.write() as tx:
-        parts.sessions.end_others(tx, here.session, now, reason="password changed")
     metrics.signin("new-password", "accepted")
-    return page("account/new_password.html", username=here.account.username, label=ready.label, done=True, ways=WAYS)
+    response = page(
+        "account/new_password.html", username=here.account.username, label=ready.label, done=True, ways=WAYS
+    )
+    _go_on(response, here, answer, now)
+    return response
+
+
+def _go_on(response: Response, here: Current, answer: Vouched | Told, now: datetime) -> None:
+    """Give this browser new secrets, if its session has not ended meanwhile."""
+    fresh = new_secret()
+    with services().db.write() as tx:
+        if isinstance(answer, Vouched):
+            door.entrance().accept(tx, answer, now)
+        renewed = services().sessions.renew(tx, here.session)
+        if renewed is None:
+            return
+        door.remember(tx, here.account.id, fresh, now)
+    cookies.set_session(response, renewed.secret)
+    door.set_device(response, fresh)
 
 
 def _mine(way: str) -> tuple[Current, Ready, Identity] | None:
@@ -94,17 +106,16 @@ def _mine(way: str) -> tuple[Current, Ready, Identity] | None:
 
 
 def _attempt(here: Current) -> Attempt:
-    known = cookies.device_secret(request)
     return Attempt(
         login=here.account.username,
         password=request.form.get("password", ""),
-        device_hash=None if known is None else digest(known),
+        device_hash=door.device_hash(),
         address=caller(),
         support_id=support_id(),
     )
 
 
-def _why(answer: Vouched | Refused | Told | NewPassword) -> str:
+def _why(answer: Refused | Told | NewPassword) -> str:
     if isinstance(answer, NewPassword) and answer.why is not None:
         return answer.why
     return TOLD.get(answer, WRONG) if isinstance(answer, Told) else WRONG

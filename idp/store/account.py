@@ -139,6 +139,11 @@ def set_password(tx: Session, account_id: str, password_hash: str, now: dt.datet
     tx.execute(update(Account).where(Account.id == account_id).values(values))
 
 
+def password_changed(tx: Session, account_id: str, now: dt.datetime) -> None:
+    """Remember that a password was changed that is kept elsewhere."""
+    tx.execute(update(Account).where(Account.id == account_id).values(password_changed_at=now, updated_at=now))
+
+
 def upgrade_hash(tx: Session, account_id: str, *, old: str, new: str) -> bool:
     """Replace a hash by a stronger one of the same password, unless the password was changed meanwhile."""
     statement = update(Account).where(Account.id == account_id, Account.password_hash == old)

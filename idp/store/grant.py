@@ -105,6 +105,12 @@ def revoke_account(tx: Session, account_id: str, now: dt.datetime, *, reason: st
     return len(_revoke(tx, Grant.account_id == account_id, now, reason))
 
 
+def revoke_others(tx: Session, account_id: str, session_id: str, now: dt.datetime, *, reason: str) -> int:
+    """End every grant of an account but those made in one session; return how many."""
+    elsewhere = Grant.session_id.is_distinct_from(session_id)
+    return len(_revoke(tx, (Grant.account_id == account_id) & elsewhere, now, reason))
+
+
 def revoke_client(tx: Session, account_id: str, client_id: str, now: dt.datetime, *, reason: str) -> int:
     """End every grant of an account to one client; return how many."""
     return len(_revoke(tx, (Grant.account_id == account_id) & (Grant.client_id == client_id), now, reason))

@@ -1,18 +1,17 @@
-"""Letting somebody in by a password: what was brought, at which door, and the session that is opened."""
+"""Letting somebody in by a password: what was brought, and the session that is opened."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from flask import request
 
-from idp.accounts.entrance import Entrance, Told, Vouched
-from idp.accounts.local import Attempt, LocalSignIn, Proof
+from idp.accounts.entrance import Told, Vouched
+from idp.accounts.local import Attempt, Proof
 from idp.endpoints.authorize import visit as visits
-from idp.store import device, signin
-from idp.store.digests import digest, new_secret
-from idp.web import cookies
+from idp.store import signin
+from idp.store.digests import new_secret
+from idp.web import cookies, door
 from idp.web.services import caller, services, support_id
 
 if TYPE_CHECKING:
@@ -20,23 +19,13 @@ if TYPE_CHECKING:
 
     from idp.endpoints.authorize.visit import Visit
 
-DEVICE_LIFETIME: Final = timedelta(days=365)
-
-
-def entrance() -> Entrance:
-    """Return the door."""
-    parts = services()
-    local = LocalSignIn(db=parts.db, passwords=parts.passwords, throttle=parts.throttle, audit=parts.audit)
-    return Entrance(local=local, connectors=parts.connectors)
-
 
 def attempt(visit: Visit, username: str, password: str) -> Attempt:
     """Put together what came with a form."""
-    known = cookies.device_secret(request)
     return Attempt(
         login=username,
         password=password,
-        device_hash=None if known is None else digest(known),
+        device_hash=door.device_hash(),
         address=caller(),
         client_id=visit.client.client_id,
         support_id=support_id(),
@@ -45,11 +34,13 @@ def attempt(visit: Visit, username: str, password: str) -> Attempt:
 
 def signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
     """Open the session; None when the account was closed while its password was being checked."""
-    known, fresh = cookies.device_secret(request), new_secret()
+    fresh = new_secret()
     with services().db.write() as tx:
-        account = entrance().accept(tx, proof, visit.now)
+        account = door.entrance().accept(tx, proof, visit.now)
         if account is None or isinstance(account, Told):
             return account
+        # FD12, LG17: who has a password here adds ways in and factors with it, not with a directory's word.
+        by_password = isinstance(proof, Proof) or account.password_hash is None
         opened = services().sessions.sign_in(
             tx,
             account.id,
@@ -57,11 +48,9 @@ def signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
             now=visit.now,
             user_agent=request.user_agent.string,
             ip=caller(),
+            amr=("pwd",) if by_password else ("fed",),
         )
-        if known is not None:
-            # A secret planted in this browser before is worth nothing after.
-            device.rotate(tx, digest(known), digest(fresh))
-        device.remember(tx, digest(fresh), account.id, visit.now)
+        door.remember(tx, account.id, fresh, visit.now)
         signin.change(
             tx,
             visit.signin.id,
@@ -69,15 +58,16 @@ def signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
             account_id=account.id,
             session_id=opened.session_id,
             authenticated_at=visit.now,
-            password_at=visit.now,
+            password_at=visit.now if by_password else None,
             consented_at=None,
         )
+        by = {"connector": proof.ready.name} if isinstance(proof, Vouched) else {}
         services().audit.record(
-            tx, "signin.succeeded", account_id=account.id, client_id=visit.client.client_id, ip=caller()
+            tx, "signin.succeeded", account_id=account.id, client_id=visit.client.client_id, ip=caller(), **by
         )
     response = visits.onward(visit.signin.id)
     cookies.set_session(response, opened.secret)
-    cookies.set_device(response, fresh, DEVICE_LIFETIME)
+    door.set_device(response, fresh)
     return response
 
 

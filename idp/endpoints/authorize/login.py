@@ -9,13 +9,12 @@ from flask import Blueprint, redirect, request
 
 from idp.accounts.entrance import NewPassword, Told, Vouched
 from idp.accounts.local import Proof, Refused
-from idp.accounts.new_password import NewPasswords
 from idp.accounts.passwords import HashingBusy, PasswordTooLong
 from idp.endpoints.authorize import admit, elsewhere, negotiate
 from idp.endpoints.authorize import visit as visits
 from idp.endpoints.authorize.flow import Step
 from idp.protocol import prompt
-from idp.web import metrics, refused
+from idp.web import door, metrics, refused
 from idp.web.pages import page
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def submit() -> ResponseReturnValue:
     if home is not None:
         return redirect(home, 303)
     brought = admit.attempt(visit, username, password)
-    return _answer(visit, username, lambda: admit.entrance().authenticate(brought, visit.now))
+    return _answer(visit, username, lambda: door.entrance().authenticate(brought, visit.now))
 
 
 @blueprint.get(NEW_PASSWORD)
@@ -104,13 +103,13 @@ def change() -> ResponseReturnValue:
     visit = visits.at(Step.LOGIN)
     typed = [request.form.get(name, "") for name in ("username", "password", "new-password", "new-password-again")]
     username, old, new, again = typed
-    door, brought = admit.entrance(), admit.attempt(visit, username, old)
+    brought = admit.attempt(visit, username, old)
 
     def ask() -> Found:
         if new == again:
-            return NewPasswords(entrance=door).change(brought, new, visit.now)
+            return door.new_passwords().change(brought, new, visit.now)
         # The rules are for who has the right password, the second time too.
-        found = door.authenticate(brought, visit.now)
+        found = door.entrance().authenticate(brought, visit.now)
         return replace(found, why=NOT_THE_SAME) if isinstance(found, NewPassword) else found
 
     return _answer(visit, username, ask)
