@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Final, Self
 
 from idp.federation.connector import Finding, Identity, Kind, Made, MayTry, Misconfigured, NotSignedIn, Outcome
-from idp.federation.directory import chain, domain, in_domain, new_password, verdict
+from idp.federation.directory import chain, domain, finer, in_domain, new_password, verdict
 from idp.federation.directory.config import SECRETS, Config
 from idp.federation.directory.connector import Directory, name_in
-from idp.federation.directory.domain import Domain, Rules
+from idp.federation.directory.domain import RESULTANT, Domain, Rules
+from idp.federation.directory.finer import Finer, within
 from idp.federation.directory.groups import Climbed, Group, OutOfTime
 from idp.federation.directory.names import OWN, Names
 from idp.federation.directory.usn import UsnLook
@@ -72,6 +73,7 @@ class ActiveDirectory(Directory):
         self.kerberos = kerberos
         self.changes = not names.forest  # a catalogue is a copy
         self.rules: Rules | None = None
+        self._finer = Finer(config.reach)
         self._domains: tuple[Domain, ...] = ()
         self._learned_until = 0.0
         self._primary: dict[bytes, Group] = {}
@@ -97,13 +99,25 @@ class ActiveDirectory(Directory):
         return [(base, f"(&{people.filter}{among})") for base, among in meant]
 
     def only(self, name: str, until: float) -> Entry:
-        """Return the one entry that a name means."""
+        """Return the one entry that a name means; when it locks is known then."""
         self._learn(until)
-        return super().only(name, until)
+        entry = super().only(name, until)
+        key, policy = self.external_id(entry), entry.text(RESULTANT)
+        if key is not None:
+            self._finer.note(key, policy, lambda dn: self._policy(dn, until))
+        return entry
+
+    def tries_of(self, external_id: str) -> tuple[int, float]:
+        """Return how often a password may be tried here before the domain would lock the account."""
+        return self._finer.tries(external_id, (self.tries, self.tries_window))
 
     def attributes(self) -> tuple[str, ...]:
         """Name what is read of somebody."""
         return tuple(dict.fromkeys((*self.config.people.attributes, *STATES)))
+
+    def sought(self) -> tuple[str, ...]:
+        """Name what is read of whoever signs in; which policy applies no catalogue knows."""
+        return self.attributes() if self.names.forest else (*self.attributes(), RESULTANT)
 
     def external_id(self, entry: Entry) -> str | None:
         """Return objectGUID as it is usually written."""
@@ -148,6 +162,8 @@ class ActiveDirectory(Directory):
         yield from walked
         if any(each.step == "search" and each.passed for each in walked):
             yield self._forgiving()
+        if any(each.step == "person" and each.passed for each in walked):
+            yield from self._forgiving_them(sample or "")
         if self.kerberos is not None:
             trouble = self.kerberos.trouble()
             words = trouble or f"the keytab has a key of {self.kerberos.service}"
@@ -192,14 +208,17 @@ class ActiveDirectory(Directory):
         if not self._learned_until:
             with contextlib.suppress(NotSignedIn), verdict.told(), self.servers.turn() as until:
                 self._learn(until)
-        rules = self.rules
-        if rules is None:
-            words = "the rules of the domain cannot be read: keep tries below what locks an account there"
-        elif not rules.lockout:
-            words = "the domain never locks an account"
-        else:
-            words = f"the domain locks after {rules.lockout} failures; at most {self.tries} of them come from here"
-        return Finding(step="lockout", passed=rules is None or rules.lockout != 1, words=words)
+        return finer.told_of_domain(self.rules, self.tries)
+
+    def _forgiving_them(self, sample: str) -> Iterator[Finding]:
+        """Say so of a person, where a policy of their own applies."""
+        who = self.find(sample)
+        if who is not None and self._finer.applies(who.external_id):
+            rules = self._finer.rules(who.external_id)
+            yield finer.told_of_person(who.username, rules, self.tries_of(who.external_id)[0])
+
+    def _policy(self, dn: str, until: float) -> Rules | None:
+        return self.servers.search(until, lambda line, seconds: domain.finer(line, dn, seconds=seconds))
 
     def _chain(self, line: Line, entry: Entry, until: float) -> Climbed | None:
         try:
@@ -232,10 +251,8 @@ class ActiveDirectory(Directory):
         except Gone:
             return  # whoever asked finds out what that means
         self._learned_until = now + LEARNED
-        if self.rules is not None and self.rules.lockout:
-            reach = self.config.reach
-            self.tries = max(1, min(reach.tries, self.rules.lockout - 1))
-            self.tries_window = max(reach.tries_window, self.rules.window)
+        if self.rules is not None:
+            self.tries, self.tries_window = within(self.config.reach, self.rules)
 
 
 def _everywhere(config: Config, said: Mapping[str, object]) -> Config:

@@ -150,6 +150,14 @@ class PasswordConnector(Connector, Protocol):
 
 
 @runtime_checkable
+class FinerConnector(PasswordConnector, Protocol):
+    """One whose directory locks some people's accounts sooner than others'."""
+
+    def tries_of(self, external_id: str) -> tuple[int, float]:
+        """Return how often this person's password may be tried, and within how many seconds (FD10)."""
+
+
+@runtime_checkable
 class TicketConnector(Connector, Protocol):
     """One whose people may come with a ticket of their domain: Active Directory with Kerberos."""
 

@@ -9,12 +9,16 @@ import ldap3
 import pytest
 
 from idp.federation.active_directory import ActiveDirectory
-from idp.federation.connector import NotSignedIn, Outcome, PasswordRefused
+from idp.federation.connector import FinerConnector, NotSignedIn, Outcome, PasswordRefused
 from idp.federation.directory import new_password
+from idp.federation.directory.config import Reach
+from idp.federation.directory.domain import Rules
+from idp.federation.directory.finer import Finer, told_of_person
 from idp.federation.ldap.answers import Answer
 from idp.federation.registry import Made, make
+from idp.federation.values import Values
 from tests.services.authority import Authority
-from tests.services.samba import ADMIN, DOMAIN, PASSWORD, ROOT, STAFF, Domain, Samba
+from tests.services.samba import ADMIN, DOMAIN, PASSWORD, STAFF, Domain, Samba
 
 pytestmark = pytest.mark.xdist_group("samba")
 NEW = "Wholly-New-77"
@@ -125,38 +129,83 @@ def test_the_rules_are_told_in_words(corp: ActiveDirectory) -> None:
     )
 
 
+@pytest.fixture
+def knowing(samba: Samba, domain: Domain, authority: Authority) -> Iterator[ActiveDirectory]:
+    """A connector whose account may read everything."""
+    config = {"servers": [samba.ldaps], "ca_file": str(authority.file), "domain": DOMAIN, "bind_dn": ADMIN[0]}
+    connector = make("active_directory", Made(name="corp", config=config, secrets={"bind_password": ADMIN[1]}))
+    assert isinstance(connector, ActiveDirectory)
+    yield connector
+    connector.close()
+
+
 def test_where_finer_rules_apply_they_are_told_or_none_if_they_may_not_be_read(
-    corp: ActiveDirectory, samba: Samba, authority: Authority, domain: Domain, someone: Callable[..., str]
+    corp: ActiveDirectory, knowing: ActiveDirectory, domain: Domain, someone: Callable[..., str]
 ) -> None:
     name = someone(pwdLastSet=0)
-    policy = f"CN=strict,CN=Password Settings Container,CN=System,{ROOT}"
-    finer = {
-        "msDS-PasswordSettingsPrecedence": "1",
-        "msDS-PasswordReversibleEncryptionEnabled": "FALSE",
-        "msDS-PasswordHistoryLength": "3",
-        "msDS-PasswordComplexityEnabled": "FALSE",
-        "msDS-MinimumPasswordLength": "15",
-        "msDS-MinimumPasswordAge": "0",
-        "msDS-MaximumPasswordAge": "-36288000000000",
-        "msDS-LockoutThreshold": "0",
-        "msDS-LockoutObservationWindow": "-18000000000",
-        "msDS-LockoutDuration": "-18000000000",
-        "msDS-PSOAppliesTo": [f"CN={name},{STAFF}"],
-    }
-    assert domain.line.add(policy, ["top", "msDS-PasswordSettings"], finer), domain.line.result
-    config = {"servers": [samba.ldaps], "ca_file": str(authority.file), "domain": DOMAIN, "bind_dn": ADMIN[0]}
-    knowing = make("active_directory", Made(name="corp", config=config, secrets={"bind_password": ADMIN[1]}))
-    assert isinstance(knowing, ActiveDirectory)
-    try:
+    with domain.finer(name):
         assert knowing.password_rules(name) == ("At least 15 characters", "None of your last 3 passwords")
         assert corp.password_rules(name) == ()
         for connector, why in ((knowing, "It has fewer than 15 characters."), (corp, new_password.UNSAID)):
             with pytest.raises(PasswordRefused) as caught:
                 connector.change_password(name, PASSWORD, NEW, always)
             assert str(caught.value) == why
-    finally:
-        knowing.close()
-        assert domain.line.delete(policy)
+
+
+@pytest.mark.attack("FD10")
+def test_whose_account_locks_sooner_by_finer_rules_is_tried_less(
+    corp: ActiveDirectory, knowing: ActiveDirectory, domain: Domain, someone: Callable[..., str]
+) -> None:
+    assert isinstance(corp, FinerConnector)
+    sooner, later, other = someone(), someone(), someone()
+    keys = {}
+    with domain.finer(sooner, lockout=2), domain.finer(later, lockout=10):
+        for name in (sooner, later, other):
+            for connector in (corp, knowing):
+                found = connector.find(name)
+                assert found is not None
+                keys[name] = found.external_id
+        # The domain locks after three failures within ten minutes; the policies look at an hour.
+        tries = {name: knowing.tries_of(key) for name, key in keys.items()}
+        assert tries == {sooner: (1, 3600), later: (4, 3600), other: (2, 1800)}
+        assert knowing.tries_of("somebody else") == (2, 1800)
+        # Who may not read the policies is careful with everybody they apply to.
+        assert {corp.tries_of(key) for key in keys.values()} == {(2, 1800)}
+        told = {name: [each.words for each in knowing.examine(name) if each.step == "lockout"] for name in keys}
+        hidden = [each.words for each in corp.examine(sooner)][-1]
+    assert told[sooner][1] == f"finer rules lock {sooner} after 2 failures; at most 1 of them come from here"
+    assert told[later][1] == f"finer rules lock {later} after 10 failures; at most 4 of them come from here"
+    assert len(told[other]) == 1
+    assert "may not read: at most 2 failures" in hidden
+
+
+def test_finer_rules_that_were_taken_away_apply_no_more() -> None:
+    finer = Finer(Reach.read(Values({"servers": ["ldaps://dc1"]})))
+    rules = Rules(length=7, mixed=True, history=0, age=0, lockout=0, window=60)
+    asked: list[str] = []
+
+    def read(policy: str) -> Rules | None:
+        asked.append(policy)
+        return rules
+
+    finer.note("ada", "CN=strict", read)
+    finer.note("bob", "CN=strict", read)
+    assert asked == ["CN=strict"]
+    assert finer.tries("ada", (2, 60)) == (4, 1800)
+    assert "never lock" in told_of_person("ada", rules, 4).words
+    finer.note("ada", None, read)
+    assert finer.tries("ada", (2, 60)) == (2, 60)
+    assert not finer.applies("ada")
+
+
+def test_of_people_with_finer_rules_no_more_are_remembered_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("idp.federation.directory.finer.MOST", 2)
+    finer = Finer(Reach.read(Values({"servers": ["ldaps://dc1"]})))
+    for name in ("ada", "bob", "carol"):
+        finer.note(name, "CN=strict", lambda _: None)
+    assert [finer.applies(name) for name in ("ada", "bob", "carol")] == [False, False, True]
 
 
 @pytest.mark.attack("FD10")

@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,29 @@ class Domain:
         dn = f"CN={name},{STAFF}"
         assert self.line.add(dn, ["top", "group"], {"sAMAccountName": name, "member": list(members)}), self.line.result
         return dn
+
+    @contextlib.contextmanager
+    def finer(self, name: str, *, lockout: int = 0) -> Iterator[None]:
+        """Lay a fine-grained policy over the domain's, for one person."""
+        policy = f"CN=finer {name},CN=Password Settings Container,CN=System,{ROOT}"
+        says = {
+            "msDS-PasswordSettingsPrecedence": "1",
+            "msDS-PasswordReversibleEncryptionEnabled": "FALSE",
+            "msDS-PasswordHistoryLength": "3",
+            "msDS-PasswordComplexityEnabled": "FALSE",
+            "msDS-MinimumPasswordLength": "15",
+            "msDS-MinimumPasswordAge": "0",
+            "msDS-MaximumPasswordAge": "-36288000000000",
+            "msDS-LockoutThreshold": str(lockout),
+            "msDS-LockoutObservationWindow": "-36000000000",
+            "msDS-LockoutDuration": "-36000000000",
+            "msDS-PSOAppliesTo": [f"CN={name},{STAFF}"],
+        }
+        assert self.line.add(policy, ["top", "msDS-PasswordSettings"], says), self.line.result
+        try:
+            yield
+        finally:
+            assert self.line.delete(policy)
 
     def lock(self, name: str) -> None:
         """Guess until somebody is locked."""

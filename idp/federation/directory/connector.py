@@ -122,6 +122,10 @@ class Directory:
         groups = ("memberOf",) if self.config.groups.how == "memberof" else ()
         return (*self.config.people.attributes, *groups, LOCKED)
 
+    def sought(self) -> tuple[str, ...]:
+        """Name what is read of somebody by the name they typed."""
+        return self.attributes()
+
     def external_id(self, entry: Entry) -> str | None:
         """Return what never changes and is never given to another."""
         found = entry.text(self.config.people.id)
@@ -191,7 +195,7 @@ class Directory:
 
     def only(self, name: str, until: float) -> Entry:
         """Return the one entry that a name means."""
-        places, attributes = self.places(name), self.attributes()
+        places, attributes = self.places(name), self.sought()
 
         def look(line: Line, seconds: float) -> tuple[Answer, list[Entry]]:
             for base, wanted in places:

@@ -101,10 +101,15 @@ def rules(line: Line, domain_dn: str, person_dn: str | None, *, seconds: float) 
     """Read the rules of a domain, or of somebody in it; None when they may not be read."""
     policy = None if person_dn is None else _text(_only(line, person_dn, (RESULTANT,), seconds), RESULTANT)
     if policy:
-        found = _only(line, policy, SOMEBODYS, seconds)
-        return None if found is None or found.text(SOMEBODYS[0]) is None else _read(found, SOMEBODYS)
+        return finer(line, policy, seconds=seconds)
     found = _only(line, domain_dn, EVERYBODYS, seconds)
     return None if found is None or found.text(EVERYBODYS[0]) is None else _read(found, EVERYBODYS)
+
+
+def finer(line: Line, policy: str, *, seconds: float) -> Rules | None:
+    """Read the rules of a fine-grained policy; None when they may not be read."""
+    found = _only(line, policy, SOMEBODYS, seconds)
+    return None if found is None or found.text(SOMEBODYS[0]) is None else _read(found, SOMEBODYS)
 
 
 def domains(line: Line, *, seconds: float) -> tuple[Domain, ...]:

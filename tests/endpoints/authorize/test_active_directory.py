@@ -18,7 +18,7 @@ from idp.federation.connector import NotSignedIn, Outcome
 from idp.store import account, audit, identity, totp
 from tests.fixtures.markup import Page
 from tests.services.authority import Authority
-from tests.services.samba import DOMAIN, EPOCH, PASSWORD, STAFF, TICKS, Domain, Samba
+from tests.services.samba import ADMIN, DOMAIN, EPOCH, PASSWORD, STAFF, TICKS, Domain, Samba
 
 pytestmark = [
     pytest.mark.xdist_group("samba"),
@@ -215,6 +215,18 @@ def test_we_stop_one_before_the_domain_locks_whatever_the_spelling_and_the_page(
     page = attempt(browser, web_app, name)
     assert "new-password-submit" in Page(page.text).ids
     assert "consent-allow" in Page(renew(browser, page).text).ids
+
+
+@pytest.mark.attack("FD10")
+def test_whose_account_locks_sooner_than_others_is_held_back_sooner(
+    browser: Any, web_app: Any, domain: Domain, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    join(bind_dn=ADMIN[0], bind_password=ADMIN[1])
+    with domain.finer(name, lockout=2):
+        for _ in range(3):
+            assert attempt(browser.another(), web_app, name, "wrong").status_code == 400
+        assert failures(domain, name) == ([b"1"], [])
 
 
 def test_a_new_password_that_is_not_known_everywhere_yet_is_told_as_changed(
