@@ -19,8 +19,9 @@ from idp.federation.directory import in_domain
 from idp.federation.kerberos import Kerberos
 from idp.federation.ldap.answers import Answer
 from idp.federation.registry import Made, make
+from tests.services import trusting
 from tests.services.authority import Authority
-from tests.services.samba import DOMAIN, ROOT, STAFF, Domain, Samba
+from tests.services.samba import DOMAIN, REALM, ROOT, STAFF, Domain, Samba
 from tests.services.tickets import KERBEROS, SERVICE, Tickets, gssapi
 
 pytestmark = pytest.mark.xdist_group("samba")
@@ -226,6 +227,19 @@ def test_people_of_other_realms_are_strangers(monkeypatch: pytest.MonkeyPatch, p
     # A trusted realm's ticket is as good as ours to the library.
     service = service_that_hears(monkeypatch, principal, lambda *_: signed(7))
     assert refused(service.accept, spnego("kerberos"))[1] == "kerberos: another realm"
+
+
+def test_somebody_of_a_realm_that_the_domain_trusts_is_a_stranger(
+    corp: ActiveDirectory, service: Kerberos, machine: Tickets, someone: Someone
+) -> None:
+    name = someone()
+    # Somebody of the same name elsewhere, whom the domain has given a ticket for us.
+    trusting.cache(machine.cache("stranger"), machine.keytab, f"{name}@OTHER.TEST", f"{SERVICE}@{REALM}")
+    assert refused(service.accept, machine.show("stranger")) == (Outcome.NO_MATCH, "kerberos: another realm")
+    assert refused(corp.by_ticket, machine.show("stranger"))[1] == "kerberos: another realm"
+    # The same ticket with our realm in it is taken for ours: it was refused for nothing else.
+    trusting.cache(machine.cache("stranger"), machine.keytab, f"{name}@{REALM}", f"{SERVICE}@{REALM}")
+    assert refused(corp.by_ticket, machine.show("stranger"))[1] == "kerberos: no account in the ticket"
 
 
 def test_a_ticket_without_a_number_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
