@@ -2,7 +2,11 @@
 
 A password is taken to one directory at most, and never one that was meant for an account here: whoever has a password
 here is asked for that. Tries count before anything is looked at, as for local sign-in, and once more by the person
-in the directory, whatever spelling of their name was typed: we stop before the directory would lock them (FD10).
+in the directory, whatever spelling of their name was typed: we stop before the directory would lock them (FD10). The
+last of these are kept for devices that know the person: no stranger can hold them back there (LG7).
+
+A refusal costs the hash of a password that is kept here, wherever it comes from (LG1). What a directory takes to answer
+comes on top.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,7 +36,7 @@ from idp.federation.connector import (
     PasswordConnector,
     PasswordRefused,
 )
-from idp.store import counter, identity
+from idp.store import counter, device, identity
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -53,6 +57,7 @@ TOLD: Final = {
     Outcome.UNAVAILABLE: Told.AWAY,
 }
 OVER: Final = frozenset({Outcome.PASSWORD_EXPIRED, Outcome.MUST_CHANGE})
+WAITING: Final = "waiting"  # told to nobody: the name had too many failures
 UNWELCOME: Final = {
     Unwelcome.LINK_FIRST: Told.LINK_FIRST,
     Unwelcome.NOT_LINKED: Told.NOT_INVITED,
@@ -69,7 +74,7 @@ class Vouched:
     attempt: Attempt
     asked_at: datetime
     taken: Try
-    key: str
+    keys: tuple[str, ...]
     password_changed: bool = False  # with the old one, a moment ago; this is the new one's word
 
 
@@ -81,6 +86,14 @@ class Knock:
     account: Account | None
     taken: Try
     now: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Count:
+    """What a try at one directory has taken: from whoever tries, and from the person there if one has the name."""
+
+    taken: Try
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +133,17 @@ class Entrance:
         homes = self.homes(attempt.login, account, now)
         if not homes:
             return self.local.evaluate(attempt, account, taken)
-        if taken.refusal is not None:
-            # The work of a hash all the same: a wait is not to be seen by its speed.
-            return self.local.evaluate(attempt, None, taken)
-        return self.ask(homes, Knock(attempt=attempt, account=account, taken=taken, now=now))
+        if taken.refusal is not None and attempt.device_hash is None:
+            return self.local.refuse(attempt, account, taken, WAITING)
+        return self.alike(attempt, self.ask(homes, Knock(attempt=attempt, account=account, taken=taken, now=now)))
+
+    def alike(
+        self, attempt: Attempt, found: Vouched | Refused | Told | NewPassword
+    ) -> Vouched | Refused | Told | NewPassword:
+        """Let a refusal cost what it costs where the password is kept here (LG1). The try was one, hash or not."""
+        if isinstance(found, Refused):
+            self.local.in_vain(attempt)
+        return found
 
     def accept(self, tx: Session, proof: Proof | Vouched, now: datetime) -> Account | Told | None:
         """Let a proof count: None if the account is closed, or its password changed meanwhile."""
@@ -132,16 +152,23 @@ class Entrance:
         try:
             arrived = federated.arrive(tx, proof.ready, proof.who, now)
         except NotWelcome as refused:
-            counter.reset(tx, proof.key)  # the password was right
+            self._no_guess(tx, proof)
+            if refused.why in UNWELCOME:
+                self.local.throttle.unevaluated(tx, proof.taken)
             self._record(tx, proof, refused.why.value)
             return UNWELCOME.get(refused.why)
         if _is_outdated(proof, arrived.account):
             self._record(tx, proof, CHANGED)
             return None
         self.local.throttle.succeeded(tx, proof.taken)
-        counter.reset(tx, proof.key)
+        self._no_guess(tx, proof)
         self._record_arrival(tx, proof, arrived)
         return arrived.account
+
+    def _no_guess(self, tx: Session, proof: Vouched) -> None:
+        """Forget the failures in the directory, as it does after the right password."""
+        for key in proof.keys:
+            counter.reset(tx, key)
 
     def homes(self, login: str, account: Account | None, now: datetime) -> tuple[Ready, ...]:
         """Say which directories may be asked about a name, in their order; none: it is a local one."""
@@ -161,64 +188,91 @@ class Entrance:
 
     def ask(self, homes: tuple[Ready, ...], knock: Knock, act: Act = sign_in) -> Vouched | Refused | Told | NewPassword:
         """Ask directories, in their order, until one knows somebody of this name; only that one gets the password."""
-        attempt, taken = knock.attempt, knock.taken
+        attempt = knock.attempt
         last = NotSignedIn(Outcome.NO_MATCH, "unknown")
         directory: Connector | None = None
         for ready in homes:
-            keys: list[str] = []
+            count = Count(taken=knock.taken)
             directory = ready.connector
             if not isinstance(directory, PasswordConnector):
                 continue
             try:
-                who = act(ready, directory, attempt, self._counted(ready, directory, keys, knock.now))
+                who = act(ready, directory, attempt, self._counted(ready, directory, count, knock))
             except PasswordRefused as refused:
-                self._no_failure(keys, taken)
+                self._no_failure(count)
                 return NewPassword(rules=_rules(directory, attempt), why=str(refused))
             except Changed:
-                self._no_failure(keys, taken)
+                self._no_failure(count)
                 return Told.CHANGED
             except NotSignedIn as refused:
                 last = refused
                 self._believe(ready, refused, knock.now)
-                if refused.outcome is Outcome.NO_MATCH and not keys:
+                if refused.outcome is Outcome.NO_MATCH and not count.keys:
                     continue  # nobody of this name there: the password went nowhere, the next may be asked
-                self._give_back(refused, keys, taken)
+                self._give_back(refused, count)
                 break
-            key = keys[-1] if keys else ""
-            return Vouched(ready=ready, who=who, attempt=attempt, asked_at=knock.now, taken=taken, key=key)
-        self._record_miss(attempt, knock.account, last)
+            taken, keys = count.taken, count.keys
+            return Vouched(ready=ready, who=who, attempt=attempt, asked_at=knock.now, taken=taken, keys=keys)
+        self.local.record_miss(attempt, knock.account, _reason(knock, last), directory=last.code)
         if last.outcome not in TELLING:
             return Refused.NO_MATCH
         if last.outcome in OVER and isinstance(directory, PasswordChanger) and directory.changes:
             return NewPassword(rules=_rules(directory, attempt))
         return TOLD[last.outcome]
 
-    def _counted(
-        self, ready: Ready, directory: PasswordConnector, keys: list[str], now: datetime
-    ) -> Callable[[str], bool]:
+    def _counted(self, ready: Ready, directory: PasswordConnector, count: Count, knock: Knock) -> MayTry:
         """Count a try of one person in the directory before the password leaves for it."""
 
         def may_try(external_id: str) -> bool:
-            key = _key(ready.id, external_id)
-            keys.append(key)
+            everybodys, strangers = (_key(kind, ready.id, external_id) for kind in ("directory", "strangers"))
+            count.keys = (everybodys, strangers)
             tries, seconds = directory.tries, directory.tries_window
             if isinstance(directory, FinerConnector):
                 tries, seconds = directory.tries_of(external_id)
-            with self.local.db.write() as tx:
+
+            def take(key: str, limit: int) -> bool:
                 window = timedelta(seconds=seconds)
-                return counter.take(tx, key, now, limit=tries, window=window, from_last=True)
+                return counter.take(tx, key, knock.now, limit=limit, window=window, from_last=True)
+
+            with self.local.db.write() as tx:
+                owner = self._owner(tx, ready, external_id, knock)
+                if knock.taken.refusal is not None and not self._wait_is_not_theirs(tx, owner, count, knock):
+                    return False
+                # The strangers' share first: what they may not try takes nothing from those who are known.
+                return (owner is not None or take(strangers, tries - kept(tries))) and take(everybodys, tries)
 
         return may_try
 
-    def _give_back(self, refused: NotSignedIn, keys: list[str], taken: Try) -> None:
-        """What the directory did not take for a wrong password is no failed try."""
-        if refused.outcome in TELLING:
-            self._no_failure([] if refused.outcome is Outcome.UNAVAILABLE else keys, taken)
+    def _owner(self, tx: Session, ready: Ready, external_id: str, knock: Knock) -> str | None:
+        """Return the account of the person in the directory, if it knows this device."""
+        cookie, account = knock.attempt.device_hash, knock.account
+        if cookie is None:
+            return None
+        return device.owner(tx, cookie, ready.id, external_id, "" if account is None else account.id)
 
-    def _no_failure(self, keys: list[str], taken: Try) -> None:
+    def _wait_is_not_theirs(self, tx: Session, owner: str | None, count: Count, knock: Knock) -> bool:
+        """Say whether whoever tries may go on though their name must wait; a device that knows them counts by itself.
+
+        The name alone did not tell whose it is: a directory has many for one person.
+        """
+        if owner is None or knock.attempt.device_hash is None:
+            return False
+        own = self.local.throttle.take_on_device(tx, knock.attempt.device_hash, owner, knock.now)
+        if own is not None:
+            count.taken = replace(own, returned=knock.taken.returned)
+        return own is not None
+
+    def _give_back(self, refused: NotSignedIn, count: Count) -> None:
+        """What the directory did not take for a wrong password is no failed try."""
+        if refused.outcome is Outcome.UNAVAILABLE:
+            count.keys = ()  # nobody knows whether it has counted
+        if refused.outcome in TELLING:
+            self._no_failure(count)
+
+    def _no_failure(self, count: Count) -> None:
         with self.local.db.write() as tx:
-            self.local.throttle.unevaluated(tx, taken)
-            for key in keys:
+            self.local.throttle.unevaluated(tx, count.taken)
+            for key in count.keys:
                 counter.reset(tx, key)
 
     def _believe(self, ready: Ready, refused: NotSignedIn, now: datetime) -> None:
@@ -231,19 +285,6 @@ class Entrance:
             if found is not None and federated.close(tx, *found, now):
                 actor = f"connector:{ready.name}"
                 self.local.audit.record(tx, "account.disabled", account_id=found[1].id, actor=actor, reason=why.value)
-
-    def _record_miss(self, attempt: Attempt, account: Account | None, refused: NotSignedIn) -> None:
-        with self.local.db.write() as tx:
-            self.local.audit.record(
-                tx,
-                "signin.refused",
-                account_id=account.id if account else None,
-                client_id=attempt.client_id,
-                ip=attempt.address,
-                support_id=attempt.support_id,
-                reason=refused.outcome.value,
-                directory=refused.code,
-            )
 
     def _record(self, tx: Session, proof: Vouched, reason: str) -> None:
         found = identity.find(tx, proof.ready.id, proof.who.external_id)
@@ -290,6 +331,16 @@ def realm_of(login: str) -> str | None:
     return domain_of(login)
 
 
+def kept(tries: int) -> int:
+    """Say how many of the tries of somebody's password are kept for devices that know them; of a single one none."""
+    return min(tries - 1, max(1, tries // 3))
+
+
+def _reason(knock: Knock, refused: NotSignedIn) -> str:
+    """Name a refusal for the record."""
+    return refused.outcome.value if knock.taken.refusal is None else WAITING
+
+
 def _rules(directory: Connector, attempt: Attempt) -> tuple[str, ...]:
     """Say the rules for their password, if the directory does."""
     try:
@@ -298,5 +349,5 @@ def _rules(directory: Connector, attempt: Attempt) -> tuple[str, ...]:
         return ()
 
 
-def _key(connector_id: str, external_id: str) -> str:
-    return hashlib.sha256(f"directory\x00{connector_id}\x00{external_id}".encode(errors="surrogatepass")).hexdigest()
+def _key(kind: str, connector_id: str, external_id: str) -> str:
+    return hashlib.sha256(f"{kind}\x00{connector_id}\x00{external_id}".encode(errors="surrogatepass")).hexdigest()

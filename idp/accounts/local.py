@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,18 +71,25 @@ class LocalSignIn:
     def evaluate(self, attempt: Attempt, account: Account | None, taken: Try) -> Proof | Refused:
         """Look at the password of a try that was taken."""
         stored = _usable_hash(account, taken)
-        try:
+        with self._given_back_when_busy(taken):
             verdict = self.passwords.verify(stored, attempt.password)
             # ASVS appendix C: yesterday's cost is raised when the password is at hand.
             new_hash = self.passwords.hash(attempt.password) if verdict.needs_rehash else None
-        except HashingBusy:
-            with self.db.write() as tx:
-                self.throttle.unevaluated(tx, taken)
-            raise
         if account is None or stored is None or not verdict.accepted:
-            self._record_miss(attempt, account, taken)
+            self.record_miss(attempt, account, _reason(account, taken))
             return Refused.NO_MATCH
         return Proof(account_id=account.id, checked_hash=stored, new_hash=new_hash, taken=taken)
+
+    def refuse(self, attempt: Attempt, account: Account | None, taken: Try, reason: str) -> Refused:
+        """Refuse a try whose password belongs elsewhere, at the same cost: the reason is not to be seen by it (LG1)."""
+        with self._given_back_when_busy(taken):
+            self.in_vain(attempt)
+        self.record_miss(attempt, account, reason)
+        return Refused.NO_MATCH
+
+    def in_vain(self, attempt: Attempt) -> None:
+        """Do the work of a hash, which says nothing."""
+        self.passwords.verify(None, attempt.password)
 
     def accept(self, tx: Session, proof: Proof, now: datetime) -> Account | None:
         """Let a proof count: None if the account was closed or its password changed since it was checked."""
@@ -112,13 +121,8 @@ class LocalSignIn:
                 )
         return account, taken
 
-    def _record_miss(self, attempt: Attempt, account: Account | None, taken: Try) -> None:
-        # The name as typed is not recorded: people type passwords into the wrong field.
-        reason = "waiting" if taken.refusal else "wrong"
-        if account is None:
-            reason = "unknown"
-        elif account.disabled_at is not None:
-            reason = "disabled"
+    def record_miss(self, attempt: Attempt, account: Account | None, reason: str, **more: str) -> None:
+        """Write down why somebody is not let in. Not the name as typed: people type passwords into the wrong field."""
         with self.db.write() as tx:
             self.audit.record(
                 tx,
@@ -128,7 +132,25 @@ class LocalSignIn:
                 ip=attempt.address,
                 support_id=attempt.support_id,
                 reason=reason,
+                **more,
             )
+
+    @contextmanager
+    def _given_back_when_busy(self, taken: Try) -> Iterator[None]:
+        try:
+            yield
+        except HashingBusy:
+            with self.db.write() as tx:
+                self.throttle.unevaluated(tx, taken)
+            raise
+
+
+def _reason(account: Account | None, taken: Try) -> str:
+    if account is None:
+        return "unknown"
+    if account.disabled_at is not None:
+        return "disabled"
+    return "waiting" if taken.refusal else "wrong"
 
 
 def _usable_hash(account: Account | None, taken: Try) -> str | None:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from idp.accounts import administration
 from idp.accounts.connectors import Ready
-from idp.accounts.entrance import Changed, Entrance, Knock, NewPassword, Told, Vouched
+from idp.accounts.entrance import WAITING, Changed, Entrance, Knock, NewPassword, Told, Vouched
 from idp.accounts.local import Attempt, Refused
 from idp.accounts.passwords import PasswordTooLong
 from idp.accounts.rules import too_long
@@ -48,16 +48,16 @@ class NewPasswords:
         if knock is None:
             return Refused.TOO_MANY
         homes = self.entrance.homes(attempt.login, knock.account, now)
-        if not homes or knock.taken.refusal is not None:
-            # The work of a hash all the same: whose password is kept here is not to be seen by its speed.
-            self.entrance.local.evaluate(attempt, None, knock.taken)
-            return Refused.NO_MATCH
+        if not homes:
+            return self.entrance.local.refuse(attempt, knock.account, knock.taken, "not of a directory")
+        if knock.taken.refusal is not None and attempt.device_hash is None:
+            return self.entrance.local.refuse(attempt, knock.account, knock.taken, WAITING)
 
         def act(ready: Ready, directory: PasswordConnector, attempt: Attempt, may_try: MayTry) -> Who:
             self._change(ready, directory, attempt, new, may_try)
             return _sign_in(directory, attempt, new)
 
-        return _marked(self.entrance.ask(homes, knock, act))
+        return self.entrance.alike(attempt, _marked(self.entrance.ask(homes, knock, act)))
 
     def change_own(
         self, ready: Ready, mine: Identity, attempt: Attempt, new: str, now: datetime, *, here: Current
@@ -70,6 +70,7 @@ class NewPasswords:
         if knock is None:
             return Refused.TOO_MANY
         if knock.taken.refusal is not None:
+            self.entrance.local.record_miss(attempt, knock.account, WAITING)
             return Refused.NO_MATCH
 
         def act(ready: Ready, directory: PasswordConnector, attempt: Attempt, may_try: MayTry) -> Who:

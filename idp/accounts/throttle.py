@@ -90,10 +90,16 @@ class Throttle:
         # Asked for unknown names too: the same statements, the same time (LG1).
         known = device.known(tx, device_hash or b"", owner)
         if known and device_hash is not None:
-            own = _key("device", device_hash.hex(), owner)
-            if counter.attempt(tx, own, now, ceiling=self.limits.device_tries) is not None:
-                return Try(reset=(own,))
+            own = self.take_on_device(tx, device_hash, owner, now)
+            if own is not None:
+                return own
         return self._take_as_stranger(tx, _key("account", owner) if account else unknown_key(login), address, now)
+
+    def take_on_device(self, tx: Session, device_hash: bytes, account_id: str, now: datetime) -> Try | None:
+        """Take one of the tries that a known device has to itself; None when none is left."""
+        own = _key("device", device_hash.hex(), account_id)
+        left = counter.attempt(tx, own, now, ceiling=self.limits.device_tries) is not None
+        return Try(reset=(own,)) if left else None
 
     def succeeded(self, tx: Session, taken: Try) -> None:
         """Forget the failures before a success, and give back what counts failures of many."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, UniqueConstraint, bindparam, delete, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import ForeignKey, UniqueConstraint, and_, bindparam, delete, exists, or_, select, update
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from idp.store import upsert
+from idp.store.identity import Identity
 from idp.store.ids import new_id
 from idp.store.prepared import Prepared
 from idp.store.types import Base, UtcDateTime
@@ -36,6 +37,40 @@ _KNOWN = Prepared(
 def known(tx: Session, cookie_hash: bytes, account_id: str) -> bool:
     """Say whether this account has signed in with this cookie before."""
     return _KNOWN.one(tx, {"cookie_hash": cookie_hash, "account_id": account_id}) is not None
+
+
+_THEM = aliased(Identity)
+_LINKED = exists().where(_THEM.connector_id == bindparam("connector_id"), _THEM.external_id == bindparam("external_id"))
+_OWNER = Prepared(
+    select(Device.account_id)
+    .join(Identity, Identity.account_id == Device.account_id)
+    .where(
+        Device.cookie_hash == bindparam("cookie_hash"),
+        Identity.connector_id == bindparam("connector_id"),
+        or_(
+            Identity.external_id == bindparam("external_id"),
+            and_(Device.account_id == bindparam("account_id"), ~_LINKED),
+        ),
+    )
+    .limit(1)
+)
+
+
+def owner(tx: Session, cookie_hash: bytes, connector_id: str, external_id: str, account_id: str) -> str | None:
+    """Return the account that knows this cookie and is somebody elsewhere; None when it is another's cookie.
+
+    Whom no account is known to be there (some directories tell the name alone beforehand) is taken for `account_id`.
+    """
+    row = _OWNER.one(
+        tx,
+        {
+            "cookie_hash": cookie_hash,
+            "connector_id": connector_id,
+            "external_id": external_id,
+            "account_id": account_id,
+        },
+    )
+    return None if row is None else str(row[0])
 
 
 _NOW = bindparam("now", type_=UtcDateTime())

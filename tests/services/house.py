@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -25,10 +25,29 @@ from idp.federation.registry import Maker
 from idp.store import connector
 
 if TYPE_CHECKING:
-    from idp.web.services import Services
+    from datetime import datetime
+
+    from idp.accounts.connectors import Connectors
+    from idp.store.database import Database
 
 PASSWORD = "Old-enough-77"
 NEW = "Wholly-New-77"
+
+
+class Parts(Protocol):
+    """What has to be there to connect it."""
+
+    @property
+    def db(self) -> Database:
+        """The store."""
+
+    @property
+    def connectors(self) -> Connectors:
+        """The connectors."""
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The time."""
 
 
 @dataclass
@@ -96,19 +115,15 @@ class House:
 _PROMISED: tuple[type[PasswordConnector], type[PasswordChanger]] = (House, House)
 
 
-def connect(services: Services, house: House, patch: pytest.MonkeyPatch, **facts: Any) -> str:
-    """Connect it as `corp`; return the connector's id."""
-    patch.setitem(dict_of(registry.KINDS), "house", Maker(make=lambda _: house, secrets=frozenset()))
-    with services.db.write() as tx:
-        row = connector.put(tx, name="corp", kind="house", label="Corp", config={}, now=services.clock(), **facts)
-    services.connectors.forget()
+def connect(parts: Parts, house: House, patch: pytest.MonkeyPatch, **facts: object) -> str:
+    """Connect it by its name; return the connector's id."""
+    kinds: Any = registry.KINDS  # a table that nobody changes, but for one test
+    patch.setitem(kinds, house.name, Maker(make=lambda _: house, secrets=frozenset()))
+    with parts.db.write() as tx:
+        known = {"kind": house.name, "label": "Corp", "config": {}, **facts}
+        row = connector.put(tx, name=house.name, now=parts.clock(), **known)
+    parts.connectors.forget()
     return row.id
-
-
-def dict_of(kinds: Any) -> dict[str, Maker]:
-    """Let a table that nobody changes be changed for one test."""
-    assert isinstance(kinds, dict)
-    return kinds
 
 
 def _plain(username: str) -> str:

@@ -119,6 +119,7 @@ def _answer(visit: Visit, username: str, ask: Callable[[], Found]) -> ResponseRe
     """Let in, ask for a new password, or say why not."""
     try:
         found = ask()
+        answer = _signed_in(visit, found) if isinstance(found, Proof | Vouched) else found
     except PasswordTooLong:
         return _page(visit, username, TOO_LONG, 400)
     except HashingBusy as busy:
@@ -126,7 +127,6 @@ def _answer(visit: Visit, username: str, ask: Callable[[], Found]) -> ResponseRe
     if found is Refused.TOO_MANY:
         refused.note("throttled", "too many tries", shown=False, client_id=visit.client.client_id)
         return admit.later(_page(visit, username, TOO_MANY, 429), WINDOW_SECONDS)
-    answer = admit.signed_in(visit, found) if isinstance(found, Proof | Vouched) else found
     accepted = not isinstance(answer, Told | Refused | NewPassword | None)
     where = "directory" if isinstance(found, Vouched | Told | NewPassword) else "password"
     metrics.signin(where, "accepted" if accepted else "refused")
@@ -134,6 +134,14 @@ def _answer(visit: Visit, username: str, ask: Callable[[], Found]) -> ResponseRe
         return _told(visit, username, answer)
     if answer is None or isinstance(answer, Refused):
         return _page(visit, username, admit.numbered(NO_MATCH), 400)
+    return answer
+
+
+def _signed_in(visit: Visit, proof: Proof | Vouched) -> Response | Told | None:
+    """Let in; who is right and may not in all the same waits as long as who is wrong (LG1)."""
+    answer = admit.signed_in(visit, proof)
+    if answer is None and isinstance(proof, Vouched):
+        door.entrance().local.in_vain(proof.attempt)
     return answer
 
 

@@ -204,17 +204,34 @@ def test_we_stop_one_before_the_domain_locks_whatever_the_spelling_and_the_page(
     browser: Any, web_app: Any, clock: Any, domain: Domain, someone: Callable[..., str], join: Any
 ) -> None:
     name = someone(pwdLastSet=0)
-    join()  # its `tries` are 4, the domain locks at 3: what it says of itself counts
+    join()  # its `tries` are 4, the domain locks at 3: what it says of itself counts, and no browser knows them
     page = attempt(browser, web_app, name)
     for spelling in (name, f"CORP\\{name}", f"{name}@{DOMAIN}", f"{name.upper()}@example.test"):
         assert attempt(browser.another(), web_app, spelling, "wrong").status_code == 400
         assert renew(browser, page, username=spelling, password="wrong").status_code == 400
-    assert failures(domain, name) == ([b"2"], [])
+    assert failures(domain, name) == ([b"1"], [])
     # Half an hour later it may be tried again, and a right password was no try.
     clock.advance(1801)
     page = attempt(browser, web_app, name)
     assert "new-password-submit" in Page(page.text).ids
     assert "consent-allow" in Page(renew(browser, page).text).ids
+
+
+@pytest.mark.attack("LG7")
+def test_the_last_try_before_the_domain_locks_is_left_to_a_browser_that_knows_the_person(
+    browser: Any, web_app: Any, domain: Domain, someone: Callable[..., str], join: Any
+) -> None:
+    name = someone()
+    join()
+    attempt(browser, web_app, f"CORP\\{name}")
+    for spelling in (name, f"CORP\\{name}", f"{name}@{DOMAIN}"):
+        for _ in range(5):
+            assert attempt(browser.another(), web_app, spelling, "wrong").status_code == 400
+    assert failures(domain, name) == ([b"1"], [])
+    assert attempt(browser.another(), web_app, f"CORP\\{name}").status_code == 400
+    again = browser.authorize(web_app, prompt="login")
+    answer = browser.submit(again, "login-submit", username=f"CORP\\{name}", password=PASSWORD)
+    assert "consent-allow" in Page(answer.text).ids
 
 
 @pytest.mark.attack("FD10")

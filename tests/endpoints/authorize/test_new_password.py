@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from idp.accounts import administration
+from idp.accounts.passwords import Passwords, Verdict
 from idp.store import account, audit, device, identity, signin
 from idp.store import session as sessions
 from idp.store.account import Account
@@ -209,6 +210,28 @@ def test_who_has_no_other_password_signs_in_with_one(browser: Any, web_app: Any,
     with services.db.read() as tx:
         (row,) = [each for each in audit.recent(tx, limit=100) if each.event == "signin.succeeded"]
     assert row.detail["connector"] == "corp"
+
+
+@pytest.mark.attack("LG1", "FD6")
+def test_the_right_password_of_a_closed_account_costs_what_a_wrong_one_does(
+    browser: Any, web_app: Any, services: Any, house: House, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt(browser, web_app)
+    with services.db.write() as tx:
+        administration.disable(tx, person(services), clock())
+    hashed: list[str] = []
+    genuine = Passwords.verify
+
+    def verify(self: Passwords, stored: str | None, password: str) -> Verdict:
+        hashed.append(password)
+        return genuine(self, stored, password)
+
+    monkeypatch.setattr(Passwords, "verify", verify)
+    assert "login-submit" in Page(attempt(browser.another(), web_app).text).ids
+    assert hashed == [PASSWORD]
+    with services.db.read() as tx:
+        row = next(iter(audit.recent(tx, limit=1)))
+    assert (row.detail["reason"], row.account_id) == ("closed", person(services).id)
 
 
 def facts(services: Any, browser: Any) -> tuple[list[str], str]:
