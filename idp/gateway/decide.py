@@ -15,6 +15,7 @@ from idp.gateway.binding.check import NotTheHolder
 from idp.gateway.binding.works import ReplayWorks
 from idp.gateway.config import Config, Route
 from idp.gateway.credential import MethodOverride, Proved, TwoCredentials, find
+from idp.gateway.exchange.exchanger import Exchanger
 from idp.gateway.fetch import SECONDS, Fetch
 from idp.gateway.issuers import Issuers, World
 from idp.gateway.jwks import KeySource
@@ -94,6 +95,11 @@ class Gate:
     def feeds(self) -> Mapping[str, Feed]:
         """What every issuer says is revoked."""
         return self._issuers.feeds
+
+    @property
+    def exchangers(self) -> Mapping[str, Exchanger]:
+        """Give what asks each issuer for exchanges."""
+        return self._issuers.exchangers
 
     def replace(self, config: Config) -> None:
         """Decide by another file from now on: everything is made ready first, then one assignment changes it.

@@ -75,7 +75,7 @@ class Exchanger:
         self._flight: Flight[Outcome] = Flight("exchange", threads=_THREADS, most=_MOST)
         self._away: Failed | None = None
         self._quiet_until = float("-inf")
-        self._later = float("-inf")  # until then the provider wants to hear of no exchange
+        self._later: dict[str, float] = {}  # by target: until then the provider wants to hear of no exchange
 
     def find(self, key: bytes, renewal: Callable[[], Job]) -> Outcome | None:
         """Give what is known without waiting. A token near its end is renewed while it still serves."""
@@ -103,6 +103,15 @@ class Exchanger:
         if self._revoked is not None and (gone := self.cache.sweep(self._revoked.covers)):
             self._log.event("exchange.evicted", issuer=self._issuer, tokens=gone)
 
+    def silent(self) -> bool:
+        """Tell whether nobody answered when last asked."""
+        return self._away is not None
+
+    def held_back(self) -> dict[str, float]:
+        """Tell for which targets nothing is asked, and for how many seconds more."""
+        now = self._monotonic()
+        return {audience: until - now for audience, until in sorted(self._later.copy().items()) if until > now}
+
     def start(self) -> None:
         """Nothing runs until somebody asks."""
 
@@ -111,7 +120,7 @@ class Exchanger:
         self._flight.stop()
 
     def _begin(self, job: Job, *, renewing: bool) -> Outcome | Future[Outcome]:
-        later, away, now = self._told_later(), self._away, self._monotonic()
+        later, away, now = self._told_later(job.wanted.audience), self._away, self._monotonic()
         if later is not None:
             return later
         if away is not None:
@@ -125,7 +134,7 @@ class Exchanger:
         held = None if renewing else self.cache.find(job.key, self._wall())
         if held is not None:  # asked for and answered while this one was on its way
             return held if isinstance(held, Failed) else held.issued
-        later, away = self._told_later(), self._away
+        later, away = self._told_later(job.wanted.audience), self._away
         if later is not None:
             return later  # begun before that was said
         if away is not None and not trying:
@@ -144,7 +153,7 @@ class Exchanger:
             self.cache.put(job.key, outcome, ttl=job.wanted.ttl, inbound_ends=job.inbound.ends, now=now)
             return
         if outcome.kind == "too_many":
-            self._wait(outcome.retry_after)
+            self._wait(job.wanted.audience, outcome.retry_after)
             return
         self.cache.fail(job.key, outcome, now)
         if outcome.kind == "misconfigured":
@@ -153,16 +162,22 @@ class Exchanger:
                 reason=outcome.reason,
             )  # fmt: skip
 
-    def _wait(self, seconds: int) -> None:
-        """Ask nothing for as long as the provider says, whoever wants what: it counts all questions of one client."""
-        now = self._monotonic()
-        if now >= self._later:
-            self._log.event("exchange.held_back", issuer=self._issuer, reason="too many requests", seconds=seconds)
-        self._later = max(self._later, now + seconds)
+    def _wait(self, audience: str, seconds: int) -> None:
+        """Ask nothing for this target for as long as the provider says.
 
-    def _told_later(self) -> Failed | None:
+        Others go on: it may count each target by itself. If it counts all of them together, each is told so once.
+        """
+        now, until = self._monotonic(), self._later.get(audience, float("-inf"))
+        if now >= until:
+            self._log.event(
+                "exchange.held_back", issuer=self._issuer, audience=audience, reason="too many requests",
+                seconds=seconds,
+            )  # fmt: skip
+        self._later[audience] = max(until, now + seconds)
+
+    def _told_later(self, audience: str) -> Failed | None:
         """Say how long there is to wait, if there is."""
-        left = self._later - self._monotonic()
+        left = self._later.get(audience, float("-inf")) - self._monotonic()
         return too_many(ceil(left)) if left > 0 else None
 
     def _note(self, *, silent: bool, outcome: Outcome) -> None:

@@ -32,6 +32,8 @@ class Provider:
     silence: float | None
     delay: float | None
     revoked: int
+    silent: bool  # when it was last asked for an exchange
+    held_back: dict[str, float]  # by target: for how long it wants to hear of no more exchanges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +142,7 @@ class Watching:
 
 
 def _provider(gate: Gate, name: str, issuer: str) -> Provider:
-    source, feed = gate.sources[name], gate.feeds.get(name)
+    source, feed, exchanger = gate.sources[name], gate.feeds.get(name), gate.exchangers.get(name)
     silence = None if feed is None or isinf(feed.silence()) else feed.silence()
     return Provider(
         name=name,
@@ -153,4 +155,6 @@ def _provider(gate: Gate, name: str, issuer: str) -> Provider:
         silence=silence,
         delay=None if feed is None else feed.delay,
         revoked=0 if feed is None else len(feed.revoked),
+        silent=exchanger is not None and exchanger.silent(),
+        held_back={} if exchanger is None else exchanger.held_back(),
     )

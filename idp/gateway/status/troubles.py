@@ -37,6 +37,16 @@ def _providers(facts: Facts) -> Iterator[Trouble]:
             yield Trouble(text=f"The keys of {each.name} could not be fetched", more=more)
         if each.told and (each.silence is None or each.silence > _SILENT):
             yield Trouble(text=f"Nobody knows what {each.name} has revoked", more=_silence(each))
+        yield from _exchanges(each)
+
+
+def _exchanges(each: Provider) -> Iterator[Trouble]:
+    kept = "What was fetched serves on; who needs another token is answered 503."
+    if each.silent:
+        yield Trouble(text=f"{each.name} did not answer when last asked for an exchange", more=kept, bad=True)
+    for audience, left in each.held_back.items():
+        more = f"It is asked again in {span(left)}. {kept}"
+        yield Trouble(text=f"{each.name} gives no more exchanges for {audience} now", more=more, bad=True)
 
 
 def _silence(each: Provider) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from idp.gateway.exchange.believe import Inbound
@@ -9,7 +11,7 @@ from idp.gateway.exchange.exchanger import Exchanger, Job
 from idp.gateway.exchange.model import Exchange
 from idp.gateway.exchange.outcome import Failed, Issued
 from idp.gateway.revocation.marks import marks_of
-from tests.gateway.exchanging import NOW, STOCK
+from tests.gateway.exchanging import NOW, ORDERS, STOCK
 from tests.gateway.fakes import Clock, Log
 from tests.gateway.issuer import a_key
 
@@ -77,6 +79,30 @@ def test_of_several_that_are_told_to_wait_the_longest_counts_and_one_is_logged(e
         exchanger._remember(JOB, Failed(kind="too_many", reason="x", retry_after=seconds))
     assert exchanger.ask(JOB).retry_after == 9
     assert len(exchanger._log.named("exchange.held_back")) == 1
+
+
+def test_what_one_target_has_used_up_is_not_kept_from_another(exchanger, endpoint):
+    """A provider may count each target by itself (`--per-minute`), and whoever fills one must not close the others."""
+    endpoint.outcome = Failed(kind="too_many", reason="x", retry_after=9)
+    exchanger.ask(JOB).result(5)
+    elsewhere = dataclasses.replace(JOB, key=b"other", wanted=Exchange(audience=ORDERS))
+    endpoint.outcome = ISSUED
+    assert exchanger.ask(elsewhere).result(5) is ISSUED
+    assert exchanger.ask(JOB).retry_after == 9
+    assert exchanger.held_back() == {STOCK: 9}
+    exchanger._monotonic.advance(9)
+    assert exchanger.held_back() == {}
+    assert exchanger.ask(JOB).result(5) is ISSUED
+
+
+def test_silence_is_told_until_somebody_answers(exchanger, endpoint):
+    endpoint.outcome = Failed(kind="away", reason="x", silent=True)
+    exchanger.ask(JOB).result(5)
+    assert exchanger.silent()
+    endpoint.outcome = ISSUED
+    exchanger._monotonic.advance(1)
+    exchanger.ask(dataclasses.replace(JOB, key=b"other")).result(5)
+    assert not exchanger.silent()
 
 
 def test_each_question_is_told_with_its_outcome(exchanger, endpoint, took):

@@ -266,7 +266,9 @@ def test_a_provider_that_says_too_many_is_left_alone_until_the_time_it_says(grou
         assert (decision.status, decision.reason) == (503, "exchange: too many requests")
         assert dict(decision.answer()[1])[b"retry-after"] == b"%d" % left
     assert len(ground.provider.asked) == 1
-    assert ground.log.named("exchange.held_back") == [{"issuer": "main", "reason": "too many requests", "seconds": 7}]
+    assert ground.log.named("exchange.held_back") == [
+        {"issuer": "main", "audience": STOCK, "reason": "too many requests", "seconds": 7}
+    ]
     ground.provider.refusal = None
     ground.clock.advance(0.2)
     sent(ground.ask())

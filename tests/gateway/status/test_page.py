@@ -20,7 +20,7 @@ from idp.gateway.status.troubles import troubles
 from tests.gateway.policy.ground import NOW, Ground, file, route
 
 WELL = Provider(name="main", issuer="https://idp.example", kids=("k1",), age=3, usable=True, failing=False, told=True,
-                silence=0.2, delay=0.1, revoked=12)  # fmt: skip
+                silence=0.2, delay=0.1, revoked=12, silent=False, held_back={})  # fmt: skip
 SERVER = Server(address="https://orders:8443", well=True, busy=1, failures=0, connections=3, ends=NOW + 90 * 86_400)
 ROUTES = (
     route('require = { scope = ["read"] }', 'limit = [{ by = "ip", rate = "10/s" }]', "concurrency = 3", name="one"),
@@ -64,6 +64,10 @@ def test_when_all_is_well_it_says_so() -> None:
         ({"providers": (dataclasses.replace(WELL, failing=True),)}, "The keys of main could not be fetched"),
         ({"providers": (dataclasses.replace(WELL, silence=None, delay=None),)}, "It was never heard."),
         ({"providers": (dataclasses.replace(WELL, silence=200.0),)}, "It was last heard 3 min ago."),
+        ({"providers": (dataclasses.replace(WELL, silent=True),)},
+         "main did not answer when last asked for an exchange"),
+        ({"providers": (dataclasses.replace(WELL, held_back={"https://stock": 42.0}),)},
+         "main gives no more exchanges for https://stock now"),
         ({"problems": ('line 3: field "what" is unknown',)}, "line 3: field &quot;what&quot; is unknown"),
         ({"limits": "alone"}, "Limits are counted by this gateway alone"),
         ({"servers": (dataclasses.replace(SERVER, well=False, ends=None),)}, "https://orders:8443 gets no requests"),
