@@ -1,8 +1,9 @@
 """Where an issuer's keys come from: one thread fetches, everybody reads the last good snapshot without a lock.
 
 Nothing an issuer sends, or fails to send, takes a good set away before `max_stale`; nothing a client sends makes us
-ask more than once per cooldown, and that cooldown is the same after a success and after a failure. The issuer itself
-may hurry us: a key that it says to have withdrawn is gone at once, whatever a fetch still shows.
+ask twice in a cooldown, and that is the same after a success and after a failure. Where we have looked by ourselves,
+one may follow after a second: an issuer that has just begun may have made its key since. Then the next waits longer.
+The issuer itself may hurry us: a key that it says to have withdrawn is gone at once, whatever a fetch still shows.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _FIRST_PAUSE: Final = 0.25
 _SAVE_EVERY: Final = 60.0
 _HURRIED: Final = 3  # fetches in a row: a worker of the issuer may see a second late what another one told us
 _HURRY: Final = 1.0  # seconds between them
+_REST: Final = 1.0  # seconds after a look of our own until somebody else is listened to
 # Spreads load, guards nothing. Our own, since threads that move the common one disturb whoever has seeded it.
 _SPREAD: Final = random.Random()  # noqa: S311
 
@@ -66,6 +68,7 @@ class KeySource:
         self._hurried = 0
         self._asked: list[Future[None]] = []
         self._last = float("-inf")
+        self._next = float("-inf")  # nobody is listened to before
         self._wake = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -94,8 +97,11 @@ class KeySource:
         """Ask for a fetch because a token names an unknown key. None: somebody did so a moment ago, be content."""
         with self._turn:
             now = self._monotonic()
-            if now - self._last < self._config.jwks.kid_cooldown:
+            cooldown = self._config.jwks.kid_cooldown
+            if now < self._next or now - self._last < min(_REST, cooldown):
                 return None
+            # Two looks in two cooldowns, the one before this included, and one in each while they are wanted.
+            self._next = max(self._last, now - cooldown) + 2 * cooldown
             self._last = now
             asked: Future[None] = Future()
             self._asked.append(asked)

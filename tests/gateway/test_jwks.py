@@ -222,16 +222,40 @@ def test_the_issuer_may_hurry_us_for_a_few_fetches(ground):
     assert not ground.source._wake.is_set()
 
 
-def test_one_question_per_cooldown_whether_it_succeeded_or_not(ground):
+def answered(ground: Ground, seconds: int) -> list[int]:
+    """Ask each second, as strangers would; give when somebody listened. Each look is made, too."""
+    heard = []
+    for second in range(1, seconds + 1):
+        ground.advance(1)
+        if ground.source.ask() is not None:
+            heard.append(second)
+            ground.source.refresh()
+    return heard
+
+
+@pytest.mark.attack("GW19")
+@pytest.mark.parametrize("down", [False, True])
+def test_strangers_make_us_look_once_in_a_cooldown_and_not_a_third_time_in_two(ground, down):
+    ground.fetch.down = down
+    ground.source.refresh()
+    assert answered(ground, 150) == [1, 60, 90, 120, 150]
+    ground.source.refresh()  # of our own accord
+    assert answered(ground, 65) == [30, 60]
+
+
+def test_a_key_that_was_made_after_the_first_look_is_found_a_second_later(ground):
+    ground.source.refresh()
+    ground.fetch.answers[JWKS] = jwks(1)
+    ground.advance(0.9)
+    assert ground.source.ask() is None
+    ground.advance(0.1)
     assert ground.source.ask() is not None
-    asked = []
-    for down in (False, True):
-        ground.fetch.down = down
-        ground.source.refresh()
-        for _ in range(30):
-            ground.advance(1)
-            asked.append(ground.source.ask())
-    assert [at for at, each in enumerate(asked) if each is not None] == [29, 59]
+    assert ground.source.refresh()
+    assert ground.kids() == {kid(1)}
+    ground.advance(30)
+    assert ground.source.ask() is None  # that would be the third in a minute
+    ground.advance(29)
+    assert ground.source.ask() is not None
 
 
 def test_the_next_fetch_comes_ahead_of_the_interval_and_not_all_at_once(ground):
