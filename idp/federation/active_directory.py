@@ -16,13 +16,13 @@ from dataclasses import replace
 from typing import Final, Self
 
 from idp.federation.connector import Finding, Identity, Kind, Made, MayTry, Misconfigured, NotSignedIn, Outcome
-from idp.federation.directory import chain, domain, finer, in_domain, new_password, verdict
+from idp.federation.directory import chain, domain, examine, finer, in_domain, new_password, verdict
 from idp.federation.directory.config import SECRETS, Config
 from idp.federation.directory.connector import Directory, name_in
 from idp.federation.directory.domain import RESULTANT, Domain, Rules
 from idp.federation.directory.finer import Finer, within
 from idp.federation.directory.groups import Climbed, Group, OutOfTime
-from idp.federation.directory.names import OWN, Names
+from idp.federation.directory.names import OWN, Names, Place
 from idp.federation.directory.usn import UsnLook
 from idp.federation.kerberos import Kerberos
 from idp.federation.ldap.answers import Answer, Entry, Gone
@@ -92,11 +92,11 @@ class ActiveDirectory(Directory):
         kerberos = None if asked is None else Kerberos.read(asked, names.domain)
         return cls(_everywhere(config, rest) if names.forest else config, names, kerberos)
 
-    def places(self, name: str) -> Sequence[tuple[str, str]]:
+    def places(self, name: str) -> Sequence[Place]:
         """Return where to look for a name and by which filter, the surest first."""
         people = self.config.people
         meant = self.names.meant(name, people.base, self._domains)
-        return [(base, f"(&{people.filter}{among})") for base, among in meant]
+        return [each._replace(wanted=f"(&{people.filter}{each.wanted})") for each in meant]
 
     def only(self, name: str, until: float) -> Entry:
         """Return the one entry that a name means; when it locks is known then."""
@@ -158,12 +158,13 @@ class ActiveDirectory(Directory):
 
     def examine(self, sample: str | None) -> Iterator[Finding]:
         """Walk the steps of a sign-in, and say how many failures the domain forgives."""
-        walked = list(super().examine(sample))
+        walked = list(examine.walk(self, sample))
         yield from walked
         if any(each.step == "search" and each.passed for each in walked):
             yield self._forgiving()
         if any(each.step == "person" and each.passed for each in walked):
             yield from self._forgiving_them(sample or "")
+        yield from examine.single(self.tries)
         if self.kerberos is not None:
             trouble = self.kerberos.trouble()
             words = trouble or f"the keytab has a key of {self.kerberos.service}"
@@ -215,7 +216,9 @@ class ActiveDirectory(Directory):
         who = self.find(sample)
         if who is not None and self._finer.applies(who.external_id):
             rules = self._finer.rules(who.external_id)
-            yield finer.told_of_person(who.username, rules, self.tries_of(who.external_id)[0])
+            tries = self.tries_of(who.external_id)[0]
+            yield finer.told_of_person(who.username, rules, tries)
+            yield from examine.single(tries, f"{who.username}'s")
 
     def _policy(self, dn: str, until: float) -> Rules | None:
         return self.servers.search(until, lambda line, seconds: domain.finer(line, dn, seconds=seconds))

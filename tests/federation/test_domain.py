@@ -9,7 +9,7 @@ import pytest
 from idp.federation.connector import NotSignedIn
 from idp.federation.directory import domain
 from idp.federation.directory.domain import Domain, Rules
-from idp.federation.directory.names import Names
+from idp.federation.directory.names import Names, Place
 
 STRICT = Rules(length=12, mixed=True, history=1, age=86_400, lockout=5, window=1800)
 CORP = Domain(dn="DC=corp,DC=test", dns="corp.test", netbios="corp")
@@ -62,21 +62,50 @@ def test_the_domain_of_an_entry_is_the_nearest_above_it(forest: Names) -> None:
 
 def test_in_a_forest_a_domains_own_names_are_looked_for_in_that_domain_alone(forest: Names) -> None:
     known = (CORP, SALES)
-    assert forest.meant("SALES\\ann", "", known) == [(SALES.dn, "(sAMAccountName=ann)")]
+    assert forest.meant("SALES\\ann", "", known) == [Place(SALES.dn, "(sAMAccountName=ann)")]
     assert forest.meant("ann@Sales.corp.test", "", known) == [
-        ("", "(userPrincipalName=ann@Sales.corp.test)"),
-        (SALES.dn, "(sAMAccountName=ann)"),
-        ("", "(mail=ann@Sales.corp.test)"),
+        Place("", "(userPrincipalName=ann@Sales.corp.test)"),
+        Place(SALES.dn, "(sAMAccountName=ann)"),
+        Place("", "(mail=ann@Sales.corp.test)"),
     ]
-    assert [base for base, _ in forest.meant("ann@brand.test", "", known)] == ["", ""]
-    assert forest.meant("ann", "", known) == [("", "(sAMAccountName=ann)")]
+    assert [each.base for each in forest.meant("ann@brand.test", "", known)] == ["", ""]
+    assert forest.meant("ann", "", known) == [Place("", "(sAMAccountName=ann)")]
     with pytest.raises(NotSignedIn):
         forest.meant("NOWHERE\\ann", "", known)
 
 
+@pytest.mark.attack("FD14")
+def test_a_domain_is_not_those_below_it_though_a_catalogue_shows_them_as_its_part(forest: Names) -> None:
+    known = (CORP, SALES)
+    (place,) = forest.meant("CORP\\ann", "", known)
+    assert place == Place(CORP.dn, "(sAMAccountName=ann)", (SALES.dn,))
+    assert place.holds(f"CN=ann,OU=Staff,{CORP.dn}")
+    assert not place.holds(f"CN=ann,OU=Staff,{SALES.dn.lower()}")
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "place"),
+    [
+        ("CORP\\ann", f"OU=Staff,{CORP.dn}", f"OU=Staff,{CORP.dn}"),
+        ("SALES\\ann", f"OU=Staff,{CORP.dn}", None),
+        ("SALES\\ann", CORP.dn, SALES.dn),
+        ("ann@sales.corp.test", f"OU=Staff,{SALES.dn}", f"OU=Staff,{SALES.dn}"),
+    ],
+)
+def test_nobody_beside_the_base_is_found_by_the_name_of_a_domain(
+    forest: Names, name: str, base: str, place: str | None
+) -> None:
+    known = (CORP, SALES)
+    try:
+        found = [each.base for each in forest.meant(name, base, known) if "sAMAccountName" in each.wanted]
+    except NotSignedIn:
+        found = []
+    assert found == ([] if place is None else [place])
+
+
 def test_the_short_name_of_the_domain_is_learned_where_it_is_not_said() -> None:
     silent = Names(domain="corp.test", netbios=None, forest=False)
-    assert silent.meant("CORP\\ann", "OU=x", (CORP, SALES)) == [("OU=x", "(sAMAccountName=ann)")]
+    assert silent.meant("CORP\\ann", "OU=x", (CORP, SALES)) == [Place("OU=x", "(sAMAccountName=ann)")]
     for name, known in (("SALES\\ann", (CORP, SALES)), ("CORP\\ann", ())):
         with pytest.raises(NotSignedIn):
             silent.meant(name, "OU=x", known)

@@ -139,7 +139,46 @@ def test_a_catalogue_takes_no_new_password(corp: ActiveDirectory) -> None:
 def test_less_than_the_forest_can_be_said(connect: Callable[..., ActiveDirectory]) -> None:
     corp = connect(user_base=STAFF, group_base=f"CN=Users,{ROOT}")
     assert names(corp.authenticate("alice", PASSWORD, always)) == {"Domain Users", "inner"}
-    assert refused(corp, f"Administrator@{DOMAIN}").outcome is Outcome.NO_MATCH
+    for name in ("Administrator", "CORP\\Administrator", f"Administrator@{DOMAIN}"):
+        assert corp.find(name) is None, name
+    assert corp.find("CORP\\alice") is not None
+
+
+@pytest.fixture
+def sales(domain: Domain) -> Iterator[str]:
+    """What a second domain looks like in the catalogue: its name, where it is, and somebody in it."""
+    place, cross = f"OU=Sales,{ROOT}", f"CN=SALES,CN=Partitions,CN=Configuration,{ROOT}"
+    named = {"nCName": place, "dnsRoot": f"sales.{DOMAIN}", "nETBIOSName": "SALES", "systemFlags": 3}
+    assert domain.line.add(place, ["top", "organizationalUnit"])
+    assert domain.line.add(cross, ["top", "crossRef"], named), domain.line.result
+    carla = domain.person("carla", place, userPrincipalName="carla@brand.test")
+    yield "carla"
+    for dn in (carla, cross, place):
+        assert domain.line.delete(dn), domain.line.result
+
+
+@pytest.mark.attack("FD14")
+def test_people_of_a_second_domain_are_found_by_its_names_and_not_by_those_of_the_first(
+    connect: Callable[..., ActiveDirectory], sales: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corp = connect()
+    for name in (sales, f"SALES\\{sales}", f"{sales}@sales.{DOMAIN}", f"{sales}@brand.test"):
+        found = corp.find(name)
+        assert found is not None, name
+        assert found.username == sales
+    for name in (f"CORP\\{sales}", f"{sales}@{DOMAIN}", "SALES\\alice", f"alice@sales.{DOMAIN}"):
+        assert corp.find(name) is None, name
+    # The password goes along with the name of the domain that the person is in; there is no such domain to take it.
+    bound = []
+    real = Line.bind
+
+    def bind(self: Line, dn: str, password: str, *, seconds: float) -> Any:
+        bound.append(dn)
+        return real(self, dn, password, seconds=seconds)
+
+    monkeypatch.setattr(Line, "bind", bind)
+    assert refused(corp, sales).outcome is Outcome.NO_MATCH
+    assert bound[-1] == f"sales\\{sales}"
 
 
 @pytest.mark.attack("FD10")

@@ -23,6 +23,7 @@ from idp.federation.directory import examine, look, memberships, verdict
 from idp.federation.directory.config import Config
 from idp.federation.directory.groups import Climbed, Graph, Group, OutOfTime
 from idp.federation.directory.look import Look
+from idp.federation.directory.names import Place
 from idp.federation.directory.servers import Servers
 from idp.federation.ldap import spelling
 from idp.federation.ldap.answers import NO_SUCH_OBJECT, REFERRAL, SIZE_LIMIT, SUCCESS, Answer, Entry, Gone
@@ -92,7 +93,8 @@ class Directory:
 
     def examine(self, sample: str | None) -> Iterator[Finding]:
         """Walk the steps of a sign-in without a password."""
-        return examine.walk(self, sample)
+        yield from examine.walk(self, sample)
+        yield from examine.single(self.tries)
 
     def close(self) -> None:
         """Close kept lines."""
@@ -113,9 +115,9 @@ class Directory:
         among = "".join(f"({attribute}={value})" for attribute in self.config.people.logins)
         return f"(&{self.config.people.filter}(|{among}))"
 
-    def places(self, name: str) -> Sequence[tuple[str, str]]:
+    def places(self, name: str) -> Sequence[Place]:
         """Return where to look for a name and by which filter; the next place only where nobody is in the last."""
-        return [(self.config.people.base, self.wanted(name))]
+        return [Place(self.config.people.base, self.wanted(name))]
 
     def attributes(self) -> tuple[str, ...]:
         """Name what is read of somebody."""
@@ -198,8 +200,12 @@ class Directory:
         places, attributes = self.places(name), self.sought()
 
         def look(line: Line, seconds: float) -> tuple[Answer, list[Entry]]:
-            for base, wanted in places:
-                answer, found = line.search(base, wanted, seconds=seconds, attributes=attributes, limit=2)
+            for each in places:
+                most = 2 + len(each.outside)
+                answer, entries = line.search(
+                    each.base, each.wanted, seconds=seconds, attributes=attributes, limit=most
+                )
+                found = [entry for entry in entries if each.holds(entry.dn)]
                 if found or answer.code != SUCCESS:
                     break
             return answer, found

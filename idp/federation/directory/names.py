@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from idp.federation.connector import Misconfigured, NotSignedIn, Outcome
 from idp.federation.directory.domain import Domain
@@ -12,6 +12,18 @@ from idp.federation.ldap import spelling
 from idp.federation.values import Values
 
 OWN: Final = frozenset({"domain", "netbios", "forest", "kerberos"})
+
+
+class Place(NamedTuple):
+    """Where to look for somebody and for what; `outside` are domains below the base that are not meant."""
+
+    base: str
+    wanted: str
+    outside: tuple[str, ...] = ()
+
+    def holds(self, dn: str) -> bool:
+        """Say whether an entry that was found there is one that is meant."""
+        return not any(spelling.inside(dn, domain) for domain in self.outside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +48,17 @@ class Names:
         """Return the name under which the directory keeps the domain."""
         return "DC=" + ",DC=".join(self.domain.split("."))
 
-    def meant(self, name: str, base: str, learned: Sequence[Domain]) -> list[tuple[str, str]]:
+    def meant(self, name: str, base: str, learned: Sequence[Domain]) -> list[Place]:
         """Return where to look for a name and for what, the surest first; NotSignedIn for another domain's."""
         prefix, backslash, account = name.partition("\\")
         if backslash:
-            place = self._by_netbios(prefix.casefold(), base, learned)
-            if place is None or not account:
+            found = list(self._by_netbios(prefix.casefold(), account, base, learned))
+            if not found or not account:
                 raise NotSignedIn(Outcome.NO_MATCH, "another domain")
-            return [(place, _is("sAMAccountName", account))]
+            return found
         if "@" in name:
             return list(self._addressed(name, base, learned))
-        return [(base, _is("sAMAccountName", name))]
+        return [Place(base, _is("sAMAccountName", name))]
 
     def of(self, dn: str, learned: Sequence[Domain]) -> Domain | None:
         """Return the domain that an entry is in: the longest that ends its name."""
@@ -54,26 +66,37 @@ class Names:
         holding = [each for each in learned if folded.endswith("," + each.dn.casefold())]
         return max(holding, key=lambda each: len(each.dn), default=None)
 
-    def _addressed(self, name: str, base: str, learned: Sequence[Domain]) -> Iterator[tuple[str, str]]:
+    def _addressed(self, name: str, base: str, learned: Sequence[Domain]) -> Iterator[Place]:
         # A name that somebody was given, then the one that every account has, then an e-mail: a mail attribute that
         # says another's name takes nothing from them.
-        yield base, _is("userPrincipalName", name)
+        yield Place(base, _is("userPrincipalName", name))
         local, _, domain = name.partition("@")
-        place = self._by_dns(domain.casefold(), base, learned)
-        if local and place is not None:
-            yield place, _is("sAMAccountName", local)
-        yield base, _is("mail", name)
+        if local:
+            yield from self._by_dns(domain.casefold(), local, base, learned)
+        yield Place(base, _is("mail", name))
 
-    def _by_dns(self, name: str, base: str, learned: Sequence[Domain]) -> str | None:
-        if not self.forest:
-            return base if name == self.domain else None
-        return next((each.dn for each in learned if each.dns == name), None)
-
-    def _by_netbios(self, name: str, base: str, learned: Sequence[Domain]) -> str | None:
+    def _by_dns(self, name: str, account: str, base: str, learned: Sequence[Domain]) -> Iterator[Place]:
         if self.forest:
-            return next((each.dn for each in learned if each.netbios == name), None)
+            yield from _within([each for each in learned if each.dns == name], account, base, learned)
+        elif name == self.domain:
+            yield Place(base, _is("sAMAccountName", account))
+
+    def _by_netbios(self, name: str, account: str, base: str, learned: Sequence[Domain]) -> Iterator[Place]:
+        if self.forest:
+            yield from _within([each for each in learned if each.netbios == name], account, base, learned)
+            return
         own = self.netbios or next((each.netbios for each in learned if each.dns == self.domain), None)
-        return base if own is not None and own.casefold() == name else None
+        if own is not None and own.casefold() == name:
+            yield Place(base, _is("sAMAccountName", account))
+
+
+def _within(named: Sequence[Domain], account: str, base: str, learned: Sequence[Domain]) -> Iterator[Place]:
+    """Look in one domain, but nowhere beside the base; a catalogue shows the domains below it as a part of it."""
+    for each in named[:1]:
+        place = next((near for near, far in ((base, each.dn), (each.dn, base)) if spelling.inside(near, far)), None)
+        if place is not None:
+            outside = (other.dn for other in learned if other != each and spelling.inside(other.dn, place))
+            yield Place(place, _is("sAMAccountName", account), tuple(outside))
 
 
 def _is(attribute: str, value: str) -> str:
