@@ -54,9 +54,11 @@ def api() -> Iterator[int]:
     """Run the API alone and give its port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Yes)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Gateway:
@@ -93,7 +95,11 @@ class Gateway:
         )
         self._log = folder / "gateway.log"
         self.url = f"http://127.0.0.1:{self.port}/orders"
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self._end_api()
+            raise
 
     def start(self) -> None:
         """Start, also again."""
@@ -103,5 +109,8 @@ class Gateway:
     def stop(self) -> None:
         """End the gateway and its API."""
         self.program.stop()
+        self._end_api()
+
+    def _end_api(self) -> None:
         self._api.shutdown()
         self._api.server_close()

@@ -33,6 +33,15 @@ def free_port() -> int:
     raise RuntimeError("no loopback port is free")
 
 
+def gone(pid: int) -> bool:
+    """Say whether a process has ended; a container's first process may leave it lying there."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
+
+
 class Program:
     """One running process, with its output in a file."""
 

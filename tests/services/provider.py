@@ -107,8 +107,30 @@ class Provider:
     def connect(self, name: str, file: Path) -> Any:
         """Add a connector, and wait until every worker knows it."""
         said = self.idp("connector", "add", name, str(file))
-        time.sleep(KEPT.total_seconds())
+        if self.program is not None:
+            time.sleep(KEPT.total_seconds())
         return said
+
+    def each_serves(self) -> bool:
+        """Say whether every worker serves, and not only the first that began."""
+        workers, listening = self.workers(), _listening(self.port)
+        own = [_sockets(each) & listening for each in workers]
+        if not all(own) or len(frozenset.union(*own)) == len(workers):
+            return all(own)  # each has a socket of its own, as soon as it serves
+        return all(self._alone(each, workers) for each in workers)
+
+    def _alone(self, worker: int, workers: list[int]) -> bool:
+        """Ask while the others are stopped: of all that share a socket the kernel may always prefer one."""
+        others = [each for each in workers if each != worker]
+        try:
+            for each in others:
+                _tell(each, signal.SIGSTOP)
+            with contextlib.suppress(requests.RequestException):
+                return session().get(self.url("/healthz"), timeout=20).status_code == requests.codes.ok
+            return False
+        finally:
+            for each in others:
+                _tell(each, signal.SIGCONT)
 
     def kill(self) -> None:
         """End the server and its workers at once, as when the machine goes away."""
@@ -141,6 +163,27 @@ def session(trust: Path | None = None) -> requests.Session:
     if trust is not None:
         made.verify = str(trust)
     return made
+
+
+def _listening(port: int) -> frozenset[str]:
+    """The sockets at which somebody listens there, by their numbers."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return frozenset(line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "0A")
+
+
+def _sockets(pid: int) -> frozenset[str]:
+    """The sockets that a process has open."""
+    held = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                held.append(str(each.readlink()))
+    return frozenset(each[len("socket:[") : -1] for each in held if each.startswith("socket:["))
+
+
+def _tell(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _children(pid: int) -> Iterator[int]:

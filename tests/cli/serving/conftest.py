@@ -78,7 +78,7 @@ def service_of(provider: Provider) -> App:
 def started(provider: Provider) -> Provider:
     """Start it and wait until both workers serve."""
     provider.start()
-    assert until(lambda: len(provider.workers()) == 2)
+    assert until(lambda: len(provider.workers()) == 2 and provider.each_serves())
     assert session().get(provider.url("/readyz"), timeout=20).status_code == 200
     return provider
 

@@ -17,6 +17,7 @@ import requests
 
 from idp.cli.serving.room import CROWDED_SECONDS, SECONDS
 from tests.cli.serving.conftest import until
+from tests.services.program import gone
 from tests.services.provider import Provider, session
 
 # One process of the tests for all: another would start the same servers again.
@@ -76,7 +77,7 @@ def rest(slow: socket.socket) -> bytes:
 def test_half_bodies_hold_nobody_up(provider: Provider) -> None:
     with ExitStack() as held:
         begun(held, provider, HALF, connections=40 * SEATS)
-        assert seconds_to_answer(provider) < 3
+        assert seconds_to_answer(provider) < SECONDS - 1  # each of them would cost a thread as much
 
 
 def stalled(provider: Provider) -> tuple[bytes, float]:
@@ -144,11 +145,11 @@ def test_a_connection_that_rested_is_not_taken_for_a_slow_one(waited: Waited) ->
 
 
 def test_where_many_wait_each_waits_less(provider: Provider) -> None:
+    began = time.monotonic()
     with ExitStack() as held:
         first, *_ = begun(held, provider, HALF, connections=200)
-        began = time.monotonic()
         rest(first)
-        assert time.monotonic() - began < CROWDED_SECONDS + 4
+        assert CROWDED_SECONDS / 2 < time.monotonic() - began < SECONDS - 1
 
 
 @pytest.mark.parametrize("body", [b"a" * 70_000, iter([b"a" * 40_000, b"b" * 40_000])], ids=["announced", "chunked"])
@@ -166,7 +167,7 @@ def test_workers_go_with_a_master_that_is_killed(tmp_path: Path) -> None:
         workers = provider.workers()
         assert provider.program is not None
         os.kill(provider.program.pid, signal.SIGKILL)
-        assert until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), seconds=15)
+        assert until(lambda: all(gone(worker) for worker in workers), seconds=15)
         with pytest.raises(requests.ConnectionError):
             session().get(provider.url("/healthz"), timeout=2)
     finally:

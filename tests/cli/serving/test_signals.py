@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.cli.serving.conftest import SlowPost, service_of, until
+from tests.services.program import gone
 from tests.services.provider import Provider, session
 
 
@@ -30,7 +30,7 @@ def test_a_signal_ends_it_and_every_worker(mortal: Provider, number: signal.Sign
     workers = mortal.workers()
     os.kill(program_of(mortal), number)
     assert ends(mortal) == 0
-    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), seconds=20)
+    assert until(lambda: all(gone(pid) for pid in workers), seconds=20)
     assert mortal.program is not None
     assert "Traceback" not in mortal.program.output()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from idp.cli.serving.gunicorn import options
 from idp.cli.serving.worker import CONNECTIONS, SECONDS, Worker
 from tests.services.authority import Authority, Certificate
 from tests.services.provider import Provider, session
@@ -58,9 +59,12 @@ def test_connections_without_a_request_cost_no_thread(provider: Provider) -> Non
 
 
 def test_silent_connections_make_room_for_whoever_says_something(provider: Provider) -> None:
+    began = time.monotonic()
     with ExitStack() as held:
         hold(held, provider, b"", connections=CONNECTIONS + 20)
-        assert seconds_to_answer(provider) < 3
+        seconds_to_answer(provider)
+        # Without that the first of them would make room by itself, after so long.
+        assert time.monotonic() - began < options(provider.settings)["keepalive"] - 1
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def test_silent_connections_make_room_for_whoever_says_something(provider: Provi
 def test_a_request_that_does_not_come_to_its_end_frees_its_thread(provider: Provider, said: str) -> None:
     with ExitStack() as held:
         hold(held, provider, said.format(port=provider.port).encode(), connections=THREADS)
-        assert seconds_to_answer(provider) < SECONDS + 4
+        assert seconds_to_answer(provider) < 2 * SECONDS  # else never
 
 
 def test_a_handshake_that_does_not_come_to_its_end_frees_its_thread(
@@ -80,4 +84,4 @@ def test_a_handshake_that_does_not_come_to_its_end_frees_its_thread(
         ExitStack() as held,
     ):
         hold(held, provider, b"\x16\x03\x01\x02\x00\x01", connections=THREADS)
-        assert seconds_to_answer(provider, authority.file) < SECONDS + 4
+        assert seconds_to_answer(provider, authority.file) < 2 * SECONDS  # else never
