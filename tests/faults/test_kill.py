@@ -99,6 +99,9 @@ def campaign(provider: Provider, number: int) -> int:
     killer.start()
     try:
         answers = redeem_all(provider, redemptions)
+        while not killer.killed:  # a fast machine is done before anybody dies
+            more = issue_codes(provider, number)
+            redemptions, answers = redemptions + more, answers | redeem_all(provider, more)
     finally:
         killer.stop()
     won = [it for it in redemptions if answers[it.code].status_code == requests.codes.ok]

@@ -6,6 +6,8 @@ import base64
 import json
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from tests.services.provider import IDP, Provider
 ORDERS, STOCK = "https://orders.example", "https://stock.example"
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 REDIRECT = "https://app.example/cb"
+PATIENCE = 20.0
 ROUTES = """
 version = 1
 
@@ -194,10 +197,20 @@ class Ground:
             return [row.detail for row in audit.recent(tx, 1000) if row.event == "token.exchanged"]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """What the gateway's log says, which is written ten times a second."""
-        time.sleep(0.25)
-        lines = map(json.loads, (self.folder / "decisions.log").read_text().splitlines())
-        return [line for line in lines if line["event"] == name]
+        """What the gateway's log says so far; it is written ten times a second."""
+        whole, _, _ = (self.folder / "decisions.log").read_text().rpartition("\n")
+        return [line for line in map(json.loads, whole.splitlines()) if line["event"] == name]
+
+    @contextmanager
+    def told(self, name: str) -> Iterator[dict[str, Any]]:
+        """Wait until the log tells of what is done within; then what it tells is there."""
+        before, event = len(self.events(name)), dict[str, Any]()
+        yield event
+        since = time.monotonic()
+        while len(found := self.events(name)) == before:
+            assert time.monotonic() - since < PATIENCE, f"nothing is said of {name}"
+            time.sleep(0.05)
+        event.update(found[-1])
 
     def allow(self, **facts: object) -> None:
         """Change the one exchange that is allowed."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,10 +77,12 @@ def browser_of(chromium: Browser, machine: Tickets, name: str) -> Iterator[Page]
     arguments = [*ARGUMENTS, "--auth-server-allowlist=localhost"]
     program = shutil.which("chromium")
     browser = chromium.browser_type.launch(executable_path=program, args=arguments, env=dict(told))
-    page = browser.new_page()
-    page.set_default_timeout(15_000)
-    yield page
-    browser.close()
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(15_000)
+        yield page
+    finally:
+        browser.close()
 
 
 def test_who_signed_in_at_the_machine_types_nothing(
@@ -88,10 +91,13 @@ def test_who_signed_in_at_the_machine_types_nothing(
     name = someone()
     machine.sign_in(name)
     with browser_of(chromium, machine, name) as page:
-        # On Linux the first question of all makes Chromium load the library; it answers from the next one on.
-        page.goto(address(house))
-        page.wait_for_selector("#login-submit")
-        page.goto(address(house))
+        # On Linux the first question of all makes Chromium load the library; it answers once that is there.
+        for _ in range(10):
+            page.goto(address(house))
+            page.wait_for_selector("#login-submit, #consent-allow")
+            if page.locator("#consent-allow").count():
+                break
+            time.sleep(0.2)
         page.wait_for_selector("#consent-allow")
         page.screenshot(path=artifacts / "journey" / "in the domain.png")
         assert name in page.inner_text("main")

@@ -49,8 +49,8 @@ def test_a_person_signs_in_enrols_consents_calls_refreshes_and_leaves(walker: Wa
 def test_a_mistaken_person_is_told_what_to_do_and_types_the_name_once(walker: Walker, line: Line) -> None:
     walker.arrive(line)
     walker.sign_in("ada", "not the password")
+    walker.tab.wait_for_function("() => document.activeElement.id === 'problem'")
     walker.picture("wrong password")
-    assert walker.tab.evaluate("() => document.activeElement.id") == "problem"
     assert walker.tab.input_value("#username") == "ada"
     assert walker.tab.input_value("#password") == ""
 

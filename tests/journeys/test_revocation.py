@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from idp.accounts.sessions import Sessions
+from idp.keys.snapshot import MAX_AGE
 from idp.store import role, taking
 from tests.journeys.revoking import Line, running
 from tests.services import provider as providers
+from tests.services.program import gone
 
 WITHIN = 1.0
 EVEN_ON_A_BUSY_MACHINE = 5.0  # one look may be late there; the long test measures a thousand
@@ -66,6 +68,7 @@ def _ends(line: Line) -> Iterator[tuple[str, str, Callable[[], object]]]:
 
     yield "role of the group", token, take_the_role
     yield "keys withdrawn", line.own_token(), lambda: provider.idp("key", "withdraw", "--all", "--yes")
+    time.sleep(MAX_AGE.total_seconds())  # until then a worker that has not looked signs with the old one
     _soon(lambda: line.allowed(line.own_token()) == [True, True])  # what the next key signs
     yield "client disabled", line.own_token(), lambda: provider.idp("client", "disable", "service")
 
@@ -93,8 +96,10 @@ def test_neither_side_forgets_when_it_is_killed(line: Line) -> None:
     assert max(line.refused_after(second, time.monotonic())) < EVEN_ON_A_BUSY_MACHINE
     # The provider dies, both workers; what was heard before counts on, and what it is told after reaches everybody.
     assert line.provider.program is not None
+    workers = line.provider.workers()
     line.provider.program.signal(signal.SIGKILL)
     line.provider.program.wait()
+    _soon(lambda: all(gone(each) for each in workers))
     assert line.allowed(first) == [False, False]
     assert line.allowed(third) == [True, True]
     line.provider.start()

@@ -49,7 +49,8 @@ class Walker:
         """Open the app and press its one button."""
         self.tab.goto(line.facts.places.app_url)
         self.picture("orders desk")
-        self.tab.click("#sign-in")
+        with self.tab.expect_navigation():
+            self.tab.click("#sign-in")
 
     def sign_in(self, username: str, password: str) -> None:
         """Type name and password."""
@@ -73,7 +74,8 @@ class Walker:
 
     def press(self, button: str) -> tuple[str, str]:
         """Press a button of the sample app; give the status and the words that come back."""
-        self.tab.click(f"#act-{button}")
+        with self.tab.expect_navigation():
+            self.tab.click(f"#act-{button}")
         self.picture(button)
         return self.text("#status"), self.text("#answer-words")
 
