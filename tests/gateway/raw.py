@@ -97,7 +97,7 @@ class Client:
                 return body
             body += chunk
 
-    def ended(self, within: float = 3.0) -> bool:
+    def ended(self, within: float = 15.0) -> bool:
         """Tell whether the gateway closes the connection, and sends nothing more."""
         self.socket.settimeout(within)
         deadline = time.monotonic() + within

@@ -21,6 +21,7 @@ from tests.gateway.fakes import Log
 from tests.gateway.issuer import Issuer
 from tests.gateway.raw import Answer, Client, ask, request
 from tests.gateway.upstream import Upstream
+from tests.services.program import free_port
 
 Serve = Callable[[str], Running]
 LOOPBACK = 'admin = "127.0.0.1:0"'
@@ -121,10 +122,10 @@ def test_the_listener_for_requests_tells_nothing_of_it(watched: Running) -> None
 def test_an_address_that_is_taken_costs_the_watching_and_never_the_gateway(
     serve: Serve, issuer: Issuer, upstream: Upstream
 ) -> None:
+    port = free_port()
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", port))
         taken.listen()
-        port = taken.getsockname()[1]
         running = serve(config_text(issuer, upstream, server=f'admin = "127.0.0.1:{port}"'))
         deadline = time.monotonic() + 10
         while not running.lines("admin.unavailable") and time.monotonic() < deadline:

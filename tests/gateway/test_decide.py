@@ -9,12 +9,14 @@ import pytest
 
 from idp.gateway import answers
 from idp.gateway.decide import Gate
+from idp.gateway.fetch import fetcher
 from idp.gateway.load import parse
 from idp.gateway.request import Decision, Request
-from tests.gateway.conftest import config_text
+from tests.gateway.conftest import Running, config_text
 from tests.gateway.fakes import Clock, Fetcher, Log
 from tests.gateway.issuer import Issuer, a_key
 from tests.gateway.raw import Client, request
+from tests.gateway.websocket.peer import wait_until
 
 
 class Ground:
@@ -167,8 +169,8 @@ def test_a_forked_worker_starts_its_own_threads(ground, monkeypatch):
 
 @pytest.mark.attack("GW19")
 def test_a_key_that_was_just_published_is_fetched_for_the_first_who_brings_it(serve, issuer, upstream):
-    proxy = serve(config_text(issuer, upstream, jwks='refresh = "5m", kid_cooldown = "100ms"'))
-    time.sleep(0.15)
+    proxy = serve(config_text(issuer, upstream))
+    looked_long_ago(proxy)
     before = issuer.fetches
     issuer.keys = [a_key(number=1)]
     for method, length in (("GET", {}), ("POST", {"Content_Length": "0"})):
@@ -177,14 +179,22 @@ def test_a_key_that_was_just_published_is_fetched_for_the_first_who_brings_it(se
     assert proxy.ask(request(token=issuer.token(key=a_key(number=0)))).status == 401
 
 
+def looked_long_ago(proxy: Running) -> None:
+    """Let the cooldown be over for the next who brings a key that is unknown."""
+    proxy.server._gate.sources["main"]._last = float("-inf")
+
+
 @pytest.mark.attack("GW19")
-def test_while_one_waits_for_a_hanging_issuer_others_are_served(serve, issuer, upstream, token):
-    proxy = serve(config_text(issuer, upstream, jwks='refresh = "5m", kid_cooldown = "100ms"'))
-    time.sleep(0.15)
+def test_while_one_waits_for_a_hanging_issuer_others_are_served(serve, issuer, upstream, token, monkeypatch):
+    monkeypatch.setattr("idp.gateway.decide.SECONDS", 60.0)
+    monkeypatch.setattr("idp.gateway.jwks.fetcher", lambda ca_file: fetcher(ca_file, seconds=60.0))
+    proxy = serve(config_text(issuer, upstream))
+    looked_long_ago(proxy)
     issuer.hanging = True
     with Client(proxy.address) as waiting:
+        before = issuer.fetches
         waiting.send(request(token=issuer.token(key=a_key(number=5))))
-        time.sleep(0.05)
+        assert wait_until(lambda: issuer.fetches > before)
         assert proxy.ask(request(token=token)).status == 200
         assert proxy.ask(request(token=issuer.token(key=a_key(number=6)))).status == 401
         assert select.select([waiting.socket], [], [], 0)[0] == []  # it waits still: others did not wait for it

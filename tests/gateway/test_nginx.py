@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from tests.gateway.conftest import config_text
 from tests.gateway.issuer import AUDIENCE
 from tests.gateway.raw import ask, request
+from tests.services.program import Program, free_port
 
 LIMITED = f"""
 [[routes]]
@@ -22,11 +20,6 @@ audience = "{AUDIENCE}"
 limit = [{{ by = "ip", rate = "3/h" }}, {{ by = "client", rate = "2/h" }}]
 """
 SNIPPET = Path(__file__).resolve().parents[2] / "docs/deploy/nginx/gatehouse.conf"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +42,9 @@ def _nginx(_issuer, _upstream, serve_module, tmp_path_factory):
     )
     (box / "gateway.sock").chmod(0o666)
     command = ["/usr/sbin/nginx", "-c", f"{box}/nginx.conf", "-e", f"{box}/error.log", "-p", str(box)]
-    with subprocess.Popen(command) as process:
-        try:
-            wait_for(port, process)
-            yield gateway, ("127.0.0.1", port)
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("nginx does not listen")
+    with Program(command, log=box / "nginx.log") as program:
+        program.wait_for_port(port)
+        yield gateway, ("127.0.0.1", port)
 
 
 @pytest.fixture

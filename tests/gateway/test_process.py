@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -90,14 +91,14 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
             assert ask(address, request(token=token)).status == 200
             with Client(address) as busy:
                 upstream.script = lambda connection, _seen: (
-                    time.sleep(0.5) or connection.sendall(upstream.answer) or True
+                    wait_until(lambda: told(log, "draining")) and (connection.sendall(upstream.answer) or True)
                 )
                 asked = len(upstream.seen)
                 busy.send(request(token=token))
                 assert wait_until(lambda: len(upstream.seen) > asked)
                 process.send_signal(signal.SIGTERM)
                 assert busy.answer().status == 200
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
     events = [json.loads(line)["event"] for line in log.read_text().splitlines()]
@@ -108,12 +109,16 @@ def test_run_serves_drains_on_sigterm_and_leaves_in_order(file, tmp_path, token,
 def listening(log: Path, process: subprocess.Popen[bytes]) -> tuple[str, int]:
     for _ in range(6_000):
         assert process.poll() is None
-        lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        found = [line["address"] for line in lines if line["event"] == "listening"]
-        if found:
-            return found[0][0], found[0][1]
+        for line in told(log, "listening"):
+            return line["address"][0], line["address"][1]
         time.sleep(0.01)
     raise AssertionError("the gateway does not listen")
+
+
+def told(log: Path, event: str) -> list[dict[str, Any]]:
+    """What the log says of an event so far, in whole lines."""
+    whole, _, _ = log.read_text().rpartition("\n") if log.exists() else ("", "", "")
+    return [line for line in map(json.loads, whole.splitlines()) if line["event"] == event]
 
 
 def test_the_gateway_imports_nothing_of_the_provider():

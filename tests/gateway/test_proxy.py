@@ -326,7 +326,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_frees_the_upstream(proxy
 
 
 def test_a_client_that_does_not_read_is_cut_off_and_holds_little(serve, issuer, upstream, token):
-    proxy = serve(config_text(issuer, upstream, server=QUICK))
+    proxy = serve(config_text(issuer, upstream, server='[server.limits]\nbody_timeout = "300ms"'))
     sent = []
 
     def script(connection, _seen):

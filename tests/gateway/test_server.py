@@ -161,7 +161,7 @@ def test_a_client_that_stops_reading_is_given_up(shaped):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         client.connect(proxy.address)
         client.sendall(request())
-        assert done.wait(5)
+        assert done.wait(30)
 
 
 def read_late(address, data: bytes) -> bytes:
@@ -189,7 +189,7 @@ def test_a_client_that_was_refused_and_stays_is_cut_off(proxy):
     with Client(proxy.address) as client:
         client.send(b"BAD\r\n\r\n")
         assert client.answer().status == 400
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         with contextlib.suppress(OSError):
             while time.monotonic() < deadline:
                 client.send(b"more")

@@ -28,7 +28,7 @@ Gateways = Callable[..., Ground]
 
 def soon(holds: Callable[[], bool]) -> None:
     """Wait for what comes in a moment."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)
@@ -48,7 +48,7 @@ def gateways(redis_server: Any) -> Iterator[Gateways]:
     """Start gateways that share a Redis."""
     started: list[Ground] = []
 
-    def start(url: str = redis_server.url, timeout: str = "1s") -> Ground:
+    def start(url: str = redis_server.url, timeout: str = "2s") -> Ground:
         ground = Ground(SHARED.format(url=url, timeout=timeout))
         ground.gate.replay.start()
         started.append(ground)

@@ -121,7 +121,7 @@ def test_an_exchange_ends_when_its_route_says(serve, issuer, upstream, slow, tok
     began = time.monotonic()
     answer = running.ask(request(token=token))
     assert (answer.status, answer.json()["error"]) == (504, "bad_gateway")
-    assert 0.1 <= time.monotonic() - began < 4
+    assert 0.1 <= time.monotonic() - began < 9  # the server behind takes ten
     until(lambda: room(running).taken == 0)
     assert [line["reason"] for line in running.lines("upstream.failed")] == [
         "exchange takes longer than its route allows"
@@ -131,13 +131,14 @@ def test_an_exchange_ends_when_its_route_says(serve, issuer, upstream, slow, tok
 def test_an_answer_that_does_not_end_in_time_does_not_look_whole(serve, issuer, upstream, token):
     def dribble(connection, _seen) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n")
-        time.sleep(1)
+        over.wait(30)
 
-    upstream.script = dribble
-    running = serve(file(issuer, upstream, 'timeout = "100ms"'))
+    over, upstream.script = threading.Event(), dribble
+    running = serve(file(issuer, upstream, 'timeout = "500ms"'))
     with Client(running.address) as client:
         client.send(request(token=token))
         assert client.ended()
+    over.set()
 
 
 def test_a_body_that_comes_slowly_ends_too(serve, issuer, upstream, token):

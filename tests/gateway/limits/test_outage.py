@@ -23,7 +23,7 @@ ROUNDS = 20
 Address = tuple[str, int] | str
 
 
-def file(issuer: Issuer, upstream: Upstream, store: RedisServer, *, port: int = 0) -> str:
+def file(issuer: Issuer, upstream: Upstream, store: RedisServer, *, port: int = 0, timeout: str = "100ms") -> str:
     return f"""
 version = 1
 [server]
@@ -33,7 +33,7 @@ drain = "1s"
 store = "redis"
 redis_url = "{store.url}"
 replicas = 2
-timeout = "100ms"
+timeout = "{timeout}"
 [issuers.main]
 issuer = "{issuer.issuer}"
 [[routes]]
@@ -46,8 +46,10 @@ limit = [{{ by = "client", rate = "{RATE}/s", burst = {BURST} }}, {{ by = "ip", 
 
 
 @pytest.fixture
-def gateways(serve, issuer, upstream, store) -> list[Running]:
-    return [serve(file(issuer, upstream, store)) for _ in range(2)]
+def gateways(request, serve, issuer, upstream, store) -> list[Running]:
+    """Two, with so much time for their Redis."""
+    timeout = getattr(request, "param", "100ms")
+    return [serve(file(issuer, upstream, store, timeout=timeout)) for _ in range(2)]
 
 
 class Load:
@@ -147,23 +149,26 @@ def test_redis_away_opens_nothing_and_closes_nothing(trouble, gateways, load, st
     assert all(passed(alone, gateway) > 0 for gateway in (0, 1))
     assert passed(before) > 0
     assert passed(after) <= 2 * within(after)
+    load.end()
+    turned(gateways, away=False)
     for running in gateways:
         # A machine that stumbles may be alone once more; what was lost always comes back.
         assert len(running.lines("limits.alone")) == len(running.lines("limits.shared")) >= 1
 
 
+@pytest.mark.parametrize("gateways", ["500ms"], indirect=True)
 def test_a_hung_redis_holds_no_request_longer_than_its_time(gateways, load, store):
     load.during(0.3)
     store.hang()
     try:
-        answers = load.during(1.0)
+        answers = load.during(1.5)
     finally:
         store.go_on()
     slow = sorted(seconds for _, _, _, seconds in answers)
     # Only those who were asking when it happened have waited at all, and a probe holds up nobody: if each request
     # waited, all would be slow. How many a busy machine makes slow by itself is its own affair.
-    assert slow[len(slow) * 3 // 4] < 0.09
-    assert slow[-1] < 0.1 + 3
+    assert slow[len(slow) * 3 // 4] < 0.45
+    assert slow[-1] < 0.5 + 3
 
 
 def trouble_of(store: RedisServer, name: str) -> Iterator[None]:

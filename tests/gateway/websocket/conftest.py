@@ -45,6 +45,13 @@ upstream = "{upstream}"
 websocket = {{ subprotocol = true, cookie = "access", origins = ["{PAGE}"], idle = "1s", max_age = "2s" }}
 
 [[routes]]
+id = "ageing"
+match = {{ host = "api.example", method = ["GET"], path = "/ageing/{{topic}}" }}
+audience = "{AUDIENCE}"
+upstream = "{upstream}"
+websocket = {{ max_age = "2s" }}
+
+[[routes]]
 id = "plain"
 match = {{ host = "api.example", method = ["GET", "POST"], path = "/plain/{{rest...}}" }}
 audience = "{AUDIENCE}"

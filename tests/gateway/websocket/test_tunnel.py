@@ -240,7 +240,7 @@ def test_it_ends_when_nobody_says_anything(live, peer, token):
 
 
 def test_it_ends_when_it_is_old(live, peer, token):
-    with browser(live, token, subprotocols=["bearer", token]) as client:
+    with opened(live.address, token, "/ageing/a") as client:
 
         def talk() -> None:
             with contextlib.suppress(ConnectionClosed):
