@@ -26,6 +26,8 @@ def connect(slapd: Slapd, authority: Authority) -> Iterator[Connect]:
             "ca_file": str(authority.file),
             "bind_dn": READER[0],
             "user_base": PEOPLE,
+            "timeout": 10,  # a busy machine may take its time, unless a test is about that
+            "group_timeout": 10,
             **changes,
         }
         secrets = {"bind_password": READER[1]} if settings["bind_dn"] is not None else {}

@@ -124,10 +124,16 @@ def arrive(tab: Page, ground: Ground) -> None:
 
 def there(tab: Page, login: str, button: str = "#with-social") -> None:
     """Press the button and sign in over there."""
-    tab.click(button)
+    press(tab, button)
     tab.fill("#login", login)
     tab.fill("#password", "pw")
-    tab.click("#go")
+    press(tab, "#go")
+
+
+def press(tab: Page, button: str) -> None:
+    """Press a button and arrive where it leads."""
+    with tab.expect_navigation():
+        tab.click(button)
 
 
 def pictures(tab: Page, shots: Path, name: str) -> None:
@@ -170,13 +176,13 @@ def test_an_account_with_that_email_is_linked_by_its_owner_alone(tab: Page, grou
     pictures(tab, shots, "3-link-first")
     assert external_ids(ground, "grace") == []
 
-    tab.click("#elsewhere-onward")
+    press(tab, "#elsewhere-onward")
     tab.fill("#username", "grace")
     tab.fill("#password", PASSWORD)
-    tab.click("#login-submit")
+    press(tab, "#login-submit")
     assert tab.inner_text("h1") == "Link Social?"
     pictures(tab, shots, "4-link")
-    tab.click("#link-allow")
+    press(tab, "#link-allow")
 
     tab.wait_for_selector("#consent-allow")
     assert external_ids(ground, "grace") == ["grace"]
@@ -194,14 +200,14 @@ def test_another_way_in_is_added_while_signed_in_by_answers_that_come_encrypted(
     arrive(tab, ground)
     tab.fill("#username", "grace")
     tab.fill("#password", PASSWORD)
-    tab.click("#login-submit")
+    press(tab, "#login-submit")
     tab.goto(ground.ours.url("/account/ways-in"))
     pictures(tab, shots, "7-add")
 
     there(tab, "grace-at-home", "#add-sealed")
     assert "grace-at-home@social.test" in tab.inner_text("#ways-in")
     pictures(tab, shots, "8-ask")
-    tab.click("#link-allow")
+    press(tab, "#link-allow")
 
     assert "Sealed" in tab.inner_text("#ways-in")
     assert "grace-at-home" in external_ids(ground, "grace")
@@ -213,5 +219,5 @@ def test_a_no_over_there_is_told_and_leads_back(tab: Page, ground: Ground, shots
 
     assert tab.inner_text("h1") == "You are not signed in"
     pictures(tab, shots, "6-refusal")
-    tab.click("#elsewhere-onward")
+    press(tab, "#elsewhere-onward")
     assert tab.is_visible("#with-social")

@@ -75,7 +75,7 @@ class Firm:
 def firm(folder: Path, database_url: str, slapd: Slapd, authority: Authority, *, every: str = "1h") -> Iterator[Firm]:
     """Run it; `every` is how often the directory is looked at in the background."""
     with running(folder, database_url, directory_sync=every) as line:
-        made = directory.connect(line.provider, slapd, authority)
+        made = directory.connect(line.provider, slapd, authority, timeout=10, group_timeout=10)
         directory.give(line.provider, made, "group*", AUDIENCE, "clerk")
         admin = Administrator(slapd, authority)
         try:

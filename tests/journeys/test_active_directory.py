@@ -40,6 +40,7 @@ def house(
         "domain": DOMAIN,
         "bind_dn": reader,
         "bind_password": PASSWORD,
+        "timeout": 10,
     }
     (folder / "corp.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
     made.connect("corp", folder / "corp.toml")

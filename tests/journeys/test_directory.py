@@ -38,6 +38,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, slapd: Slapd, authority: Aut
         "bind_dn": READER[0],
         "bind_password": READER[1],
         "user_base": PEOPLE,
+        "timeout": 10,
+        "group_timeout": 10,
     }
     (folder / "example.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in facts.items()))
     made.connect("example", folder / "example.toml")

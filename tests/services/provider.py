@@ -24,7 +24,7 @@ from idp.store import migrate
 from idp.store.database import Database
 from idp.store.sealed import create_master_key, load_master_key
 from tests.services.authority import Certificate
-from tests.services.program import Program, free_port
+from tests.services.program import GRACE, Program, free_port, gone
 
 IDP = Path(sys.executable).with_name("idp")
 
@@ -138,8 +138,10 @@ class Provider:
         workers = self.workers()
         self.program.kill()
         for worker in workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
+            _tell(worker, signal.SIGKILL)
+        deadline = time.monotonic() + GRACE
+        while not all(gone(each) for each in workers) and time.monotonic() < deadline:
+            time.sleep(0.005)  # until then their port may answer
 
     def stop(self) -> None:
         """End the server and let go of the database."""

@@ -184,7 +184,7 @@ def test_a_database_that_hangs_is_unavailable_within_seconds(postgres_url, work)
         began = time.monotonic()
         with pytest.raises(StoreUnavailable), getattr(database, work)() as tx:
             tx.scalar(text("SELECT 1"))
-        assert time.monotonic() - began < patience.SECONDS + 3
+        assert time.monotonic() - began < patience.SECONDS + 10  # and never, if nobody gave it up
         # What it hung on is gone; the next caller gets a connection of its own.
         database.ping()
     finally:

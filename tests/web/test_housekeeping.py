@@ -137,7 +137,7 @@ def test_a_running_provider_seals_within_two_seconds(tmp_path: Path) -> None:
         assert session().get(provider.url("/readyz"), timeout=20).status_code == 200
         provider.idp("group", "create", "staff")
         with provider.db.read() as tx:
-            assert audit.recent(tx, 1)[0].event == "group.created"
+            assert "group.created" in {row.event for row in audit.recent(tx, 100)}  # as keys are, meanwhile
         assert until_sealed(provider)
         assert provider.idp("audit", "verify")["intact"]
 

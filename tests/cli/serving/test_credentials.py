@@ -106,6 +106,7 @@ def connected(provider: Provider, folder: Path, slapd: Slapd, authority: Authori
         "bind_dn": READER[0],
         "bind_password_file": "reader",
         "user_base": PEOPLE,
+        "timeout": 10,
     }
     (folder / "reader").write_text(READER[1])
     (folder / "client").write_text(CLIENT_SECRET)

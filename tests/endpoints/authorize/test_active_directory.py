@@ -41,6 +41,7 @@ def join(services: Any, samba: Samba, reader: str, authority: Authority) -> Any:
             "domain": DOMAIN,
             "bind_dn": reader,
             "bind_password": PASSWORD,
+            "timeout": 10,
             **changes,
         }
         definition = Definition.parse("corp", table)

@@ -163,12 +163,12 @@ def test_a_certificate_that_changes_counts_at_once_and_a_bad_one_never(serve, is
     assert gateway.ask(request(token=token)).status == 200
     good = files.chain.read_bytes()
     files.chain.write_bytes(good[: len(good) // 3])
-    assert wait_until(lambda: gateway.lines("tls.kept"), 5)
+    assert wait_until(lambda: gateway.lines("tls.kept"), 30)
     (kept,) = gateway.lines("tls.kept")
     assert kept["problem"] == f"{files.chain}: is not a certificate with its key"
     assert gateway.ask(request(token=token)).status == 200
     put(authority.issue("gateway-2.internal", label="gateway-2", client=True), files)
-    assert wait_until(lambda: gateway.lines("tls.replaced"), 5)
+    assert wait_until(lambda: gateway.lines("tls.replaced"), 30)
     assert gateway.ask(request(token=token)).status == 200
     assert guarded.subjects[-1] == "(('DNS', 'gateway-2.internal'),)"
     assert gateway.ask(request(token=token)).status == 200
