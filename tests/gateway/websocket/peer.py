@@ -89,14 +89,14 @@ def opened(address: tuple[str, int], token: str | None, path: str = "/live/a", *
     """Open one through the gateway."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     headers |= settings.pop("headers", {})
-    sock = socket.create_connection(address, 5)
+    sock = socket.create_connection(address, 15)
     try:
         return connect(
             f"ws://api.example{path}",
             sock=sock,
             additional_headers=headers,
             proxy=None,
-            open_timeout=5,
+            open_timeout=15,
             close_timeout=3,
             max_size=None,
             **settings,
@@ -106,7 +106,7 @@ def opened(address: tuple[str, int], token: str | None, path: str = "/live/a", *
         raise
 
 
-def closed(client: ClientConnection, within: float = 3.0) -> tuple[int | None, str]:
+def closed(client: ClientConnection, within: float = 15.0) -> tuple[int | None, str]:
     """Wait until it is closed, and say how."""
     with contextlib.suppress(ConnectionClosed):
         while True:
