@@ -51,8 +51,9 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while not self._over.wait(self._random.uniform(*PAUSE)):
             workers = self._provider.workers()
-            # One at a time: what is examined is what a death leaves behind, not a provider without workers.
-            if len(workers) == WORKERS:
+            # One at a time, and not while the other still begins: what is examined is what a death leaves behind,
+            # not a provider without workers.
+            if len(workers) == WORKERS and self._provider.each_serves():
                 self._last = self._random.choice(workers)
                 with suppress(ProcessLookupError):
                     os.kill(self._last, signal.SIGKILL)
@@ -61,7 +62,7 @@ class Killer(threading.Thread):
     def stop(self) -> None:
         """Kill no more, and wait until somebody serves: a newborn may not listen yet when its sister dies."""
         self._over.set()
-        self.join(10)
+        self.join(60)
         while self._last in self._provider.workers():
             time.sleep(0.01)
         stubborn(lambda: session().get(self._provider.url("/healthz"), timeout=5))

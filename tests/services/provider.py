@@ -115,8 +115,10 @@ class Provider:
         """Say whether every worker serves, and not only the first that began."""
         workers, listening = self.workers(), _listening(self.port)
         own = [_sockets(each) & listening for each in workers]
-        if not all(own) or len(frozenset.union(*own)) == len(workers):
-            return all(own)  # each has a socket of its own, as soon as it serves
+        if not own or not all(own):
+            return False
+        if len(frozenset.union(*own)) == len(workers):
+            return True  # each has a socket of its own, as soon as it serves
         return all(self._alone(each, workers) for each in workers)
 
     def _alone(self, worker: int, workers: list[int]) -> bool:
