@@ -20,6 +20,8 @@ from idp.cli.key import config_option, json_option, moment
 from idp.cli.progress import bar
 from idp.cli.role import find_role
 from idp.cli.shown import facts, show, table
+from idp.federation.connector import PasswordConnector
+from idp.federation.directory import examine
 from idp.store import connector as store
 from idp.store import identity
 
@@ -64,6 +66,8 @@ def add(
             context.record(tx, "connector.saved", connector=name, kind=row.kind)
             shown = facts_of(tx, row)
     show(shown, as_json=as_json, told_as=f"{name} is connected. Try it: idp connector test {name}")
+    for warning in _warnings(definition):
+        click.echo(warning, err=True)
 
 
 @cli.command(name="list")
@@ -208,6 +212,13 @@ def map_group(
         context.record(tx, done, connector=name, match=match, pattern=pattern, audience=audience, role=role)
     told = "The rule is gone." if away else f"{pattern} gives {role}, from the next sign-in or sync of each person."
     show({"connector": name, "match": match, "pattern": pattern, "role": role}, as_json=as_json, told_as=told)
+
+
+def _warnings(definition: Definition) -> list[str]:
+    """Say what works and should not be left so."""
+    connector = definition.build()
+    connector.close()
+    return [each.words for each in examine.single(connector.tries)] if isinstance(connector, PasswordConnector) else []
 
 
 def _described(name: str, file: Path) -> dict[str, object]:

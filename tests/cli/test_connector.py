@@ -68,6 +68,19 @@ def test_what_is_wrong_is_said_by_its_field_and_never_by_its_value(cli: Any, fil
     assert "no such connector" in cli.refused("connector", "show", "example")
 
 
+@pytest.mark.attack("LG7")
+def test_a_single_try_is_warned_of_where_it_is_said_and_where_it_is_tested(cli: Any, file: Path) -> None:
+    added = cli.run("connector", "add", "example", str(file))
+    assert (added.exit_code, added.stderr) == (0, "")
+    assert "tries" not in [each["step"] for each in _findings(cli, "alice")]
+    file.write_text(file.read_text() + "tries = 1\n")
+    added = cli.run("connector", "add", "example", str(file))
+    assert added.exit_code == 0
+    assert "strangers can hold people back" in added.stderr
+    (said,) = [each for each in _findings(cli, "alice") if each["step"] == "tries"]
+    assert (said["passed"], said["words"]) == (True, added.stderr.strip())
+
+
 def test_a_dry_run_says_a_line_for_each_person_and_does_nothing(cli: Any, file: Path, slapd: Slapd) -> None:
     cli.told("connector", "add", "example", str(file))
     with cli.db.write() as tx:

@@ -44,6 +44,13 @@ def walk(directory: Directory, sample: str | None) -> Iterator[Finding]:
         yield from _sample(directory, sample)
 
 
+def single(tries: int, whose: str = "a person's") -> Iterator[Finding]:
+    """Warn of a single try: there is none to keep for devices that know the person (LG7)."""
+    if tries == 1:
+        words = f"warning: only one try of {whose} password comes from here, none is kept for devices that know them"
+        yield Finding(step="tries", passed=True, words=f"{words}: strangers can hold people back by a single failure")
+
+
 def _server(directory: Directory, address: Address) -> Iterator[Finding]:
     try:
         line = directory.servers.open(address)
