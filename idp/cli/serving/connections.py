@@ -1,7 +1,8 @@
 """Cutting off connections whose request has not come to its end, for a server that has no limit for it.
 
 granian tells nobody which connection a request came by. The kernel knows enough of each: when it last brought us
-something, and when we last sent something over it. Where we owe an answer, the first is later than the second.
+something, and when we last sent something over it. Where we owe an answer, the first is later than the second; and
+as long as it is the same answer, the other side has taken no more of our bytes.
 """
 
 from __future__ import annotations
@@ -24,27 +25,24 @@ if TYPE_CHECKING:
 
 EVERY: Final = 0.5
 NOTICED: Final = 1.0  # seconds after which a body is slow enough to look at connections
-BLUR: Final = 0.05  # the kernel counts in ticks
 FOLDER: Final = Path("/proc/self/fd")
 TOO_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 # struct tcp_info of Linux: milliseconds since we last sent data and since we last had some; the bytes taken of ours.
 INFO, LAST_SENT, LAST_HAD, TAKEN = 128, 44, 52, 120
 
-Peer = tuple[str, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """For how many seconds nothing went over a connection, each way."""
+    """For how many seconds nothing went over a connection, each way, and how many bytes of ours were ever taken."""
 
     sent: float
     had: float
-    never: bool
+    taken: int
 
     @property
     def owes(self) -> bool:
         """Say whether the other side spoke last."""
-        return self.never or self.had < self.sent
+        return self.taken == 0 or self.had < self.sent
 
 
 class Watch(threading.Thread):
@@ -53,7 +51,8 @@ class Watch(threading.Thread):
     def __init__(self, room: Room, port: int) -> None:
         super().__init__(name="room-watch", daemon=True)
         self._room, self._port = room, port
-        self._owing: dict[Peer, tuple[float, float]] = {}  # when we last spoke to it, and since when it is known
+        # By the kernel's name of a socket, which a later one never has: the bytes taken, and since when that is known.
+        self._owing: dict[str, tuple[int, float]] = {}
 
     def run(self) -> None:
         """Look until the process ends."""
@@ -71,14 +70,14 @@ class Watch(threading.Thread):
         self._owing, ended = {}, 0
         if longest < NOTICED:
             return
-        for peer, connection in accepted(self._port):
+        for name, connection in accepted(self._port):
             quiet = quietness(connection)
             if quiet.owes:
-                spoke, since = before.get(peer, (0.0, now))
-                same = abs(now - quiet.sent - spoke) < BLUR
-                self._owing[peer] = (now - quiet.sent, since if same else now)
+                taken, since = before.get(name, (quiet.taken, now))
+                # Not by the clock: a busy machine comes late between two readings, and would never be sure.
+                self._owing[name] = (quiet.taken, since if quiet.taken == taken else now)
             # Silent ones go too: a request that came at the back of another looks like a connection at rest.
-            known = now - self._owing[peer][1] if quiet.owes else min(quiet.sent, quiet.had)
+            known = now - self._owing[name][1] if quiet.owes else min(quiet.sent, quiet.had)
             if longest > patience and known >= patience - EVERY:
                 cut(connection, tell=quiet.owes)
                 ended += 1
@@ -98,18 +97,20 @@ def quietness(connection: socket.socket) -> Quiet:
     """Ask the kernel when something last went over a connection."""
     told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO)
     (sent,), (had,) = struct.unpack_from("=I", told, LAST_SENT), struct.unpack_from("=I", told, LAST_HAD)
-    return Quiet(sent=sent / 1000, had=had / 1000, never=not any(told[TAKEN : TAKEN + 8]))
+    (taken,) = struct.unpack_from("=Q", told, TAKEN)
+    return Quiet(sent=sent / 1000, had=had / 1000, taken=taken)
 
 
-def accepted(port: int) -> Iterator[tuple[Peer, socket.socket]]:
+def accepted(port: int) -> Iterator[tuple[str, socket.socket]]:
     """Give every connection of this process that came in by `port`, held while it is looked at."""
     for file in FOLDER.iterdir():
         with contextlib.suppress(OSError):
-            if not str(file.readlink()).startswith("socket:"):
+            name = str(file.readlink())
+            if not name.startswith("socket:"):
                 continue
             # A copy: the number itself may mean another file by the time it is used.
             with socket.socket(fileno=os.dup(int(file.name))) as found:
                 if found.type is socket.SOCK_STREAM and found.family in {socket.AF_INET, socket.AF_INET6}:
-                    peer = found.getpeername()  # a listener has none
+                    found.getpeername()  # a listener has none
                     if found.getsockname()[1] == port:
-                        yield peer[:2], found
+                        yield name, found
