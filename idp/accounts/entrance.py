@@ -2,8 +2,7 @@
 
 A password is taken to one directory at most, and never one that was meant for an account here: whoever has a password
 here is asked for that. Tries count before anything is looked at, as for local sign-in, and once more by the person
-in the directory, whatever spelling of their name was typed: we stop before the directory would lock them (FD10). The
-last of these are kept for devices that know the person: no stranger can hold them back there (LG7).
+in the directory (`tries`).
 
 A refusal costs the hash of a password that is kept here, wherever it comes from (LG1). What a directory takes to answer
 comes on top.
@@ -12,10 +11,9 @@ comes on top.
 from __future__ import annotations
 
 import enum
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from idp.accounts import federated
@@ -24,10 +22,10 @@ from idp.accounts.connectors import Connectors, Ready
 from idp.accounts.federated import Arrived, NotWelcome, Unwelcome, domain_of
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.throttle import Refusal, Try
+from idp.accounts.tries import Count, Knock, Tries
 from idp.federation.connector import (
     TELLING,
     Connector,
-    FinerConnector,
     Identity,
     MayTry,
     NotSignedIn,
@@ -36,7 +34,7 @@ from idp.federation.connector import (
     PasswordConnector,
     PasswordRefused,
 )
-from idp.store import counter, device, identity
+from idp.store import identity
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -79,24 +77,6 @@ class Vouched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knock:
-    """Somebody at the door: what they brought, whom their name means here, and the try that was counted."""
-
-    attempt: Attempt
-    account: Account | None
-    taken: Try
-    now: datetime
-
-
-@dataclass(slots=True, kw_only=True)
-class Count:
-    """What a try at one directory has taken: from whoever tries, and from the person there if one has the name."""
-
-    taken: Try
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NewPassword:
     """The directory wants a new password and takes it here; only somebody with the right one hears of it."""
 
@@ -123,6 +103,11 @@ class Entrance:
 
     local: LocalSignIn
     connectors: Connectors
+
+    @property
+    def tries(self) -> Tries:
+        """How often somebody of a directory may be tried."""
+        return Tries(local=self.local)
 
     def authenticate(self, attempt: Attempt, now: datetime) -> Proof | Vouched | Refused | Told | NewPassword:
         """Check a password where it belongs."""
@@ -152,7 +137,7 @@ class Entrance:
         try:
             arrived = federated.arrive(tx, proof.ready, proof.who, now)
         except NotWelcome as refused:
-            self._no_guess(tx, proof)
+            self.tries.no_guess(tx, proof.keys)
             if refused.why in UNWELCOME:
                 self.local.throttle.unevaluated(tx, proof.taken)
             self._record(tx, proof, refused.why.value)
@@ -161,14 +146,9 @@ class Entrance:
             self._record(tx, proof, CHANGED)
             return None
         self.local.throttle.succeeded(tx, proof.taken)
-        self._no_guess(tx, proof)
+        self.tries.no_guess(tx, proof.keys)
         self._record_arrival(tx, proof, arrived)
         return arrived.account
-
-    def _no_guess(self, tx: Session, proof: Vouched) -> None:
-        """Forget the failures in the directory, as it does after the right password."""
-        for key in proof.keys:
-            counter.reset(tx, key)
 
     def homes(self, login: str, account: Account | None, now: datetime) -> tuple[Ready, ...]:
         """Say which directories may be asked about a name, in their order; none: it is a local one."""
@@ -197,19 +177,19 @@ class Entrance:
             if not isinstance(directory, PasswordConnector):
                 continue
             try:
-                who = act(ready, directory, attempt, self._counted(ready, directory, count, knock))
+                who = act(ready, directory, attempt, self.tries.counted(ready, directory, count, knock))
             except PasswordRefused as refused:
-                self._no_failure(count)
+                self.tries.no_failure(count)
                 return NewPassword(rules=_rules(directory, attempt), why=str(refused))
             except Changed:
-                self._no_failure(count)
+                self.tries.no_failure(count)
                 return Told.CHANGED
             except NotSignedIn as refused:
                 last = refused
                 self._believe(ready, refused, knock.now)
                 if refused.outcome is Outcome.NO_MATCH and not count.keys:
                     continue  # nobody of this name there: the password went nowhere, the next may be asked
-                self._give_back(refused, count)
+                self.tries.give_back(refused, count)
                 break
             taken, keys = count.taken, count.keys
             return Vouched(ready=ready, who=who, attempt=attempt, asked_at=knock.now, taken=taken, keys=keys)
@@ -219,61 +199,6 @@ class Entrance:
         if last.outcome in OVER and isinstance(directory, PasswordChanger) and directory.changes:
             return NewPassword(rules=_rules(directory, attempt))
         return TOLD[last.outcome]
-
-    def _counted(self, ready: Ready, directory: PasswordConnector, count: Count, knock: Knock) -> MayTry:
-        """Count a try of one person in the directory before the password leaves for it."""
-
-        def may_try(external_id: str) -> bool:
-            everybodys, strangers = (_key(kind, ready.id, external_id) for kind in ("directory", "strangers"))
-            count.keys = (everybodys, strangers)
-            tries, seconds = directory.tries, directory.tries_window
-            if isinstance(directory, FinerConnector):
-                tries, seconds = directory.tries_of(external_id)
-
-            def take(key: str, limit: int) -> bool:
-                window = timedelta(seconds=seconds)
-                return counter.take(tx, key, knock.now, limit=limit, window=window, from_last=True)
-
-            with self.local.db.write() as tx:
-                owner = self._owner(tx, ready, external_id, knock)
-                if knock.taken.refusal is not None and not self._wait_is_not_theirs(tx, owner, count, knock):
-                    return False
-                # The strangers' share first: what they may not try takes nothing from those who are known.
-                return (owner is not None or take(strangers, tries - kept(tries))) and take(everybodys, tries)
-
-        return may_try
-
-    def _owner(self, tx: Session, ready: Ready, external_id: str, knock: Knock) -> str | None:
-        """Return the account of the person in the directory, if it knows this device."""
-        cookie, account = knock.attempt.device_hash, knock.account
-        if cookie is None:
-            return None
-        return device.owner(tx, cookie, ready.id, external_id, "" if account is None else account.id)
-
-    def _wait_is_not_theirs(self, tx: Session, owner: str | None, count: Count, knock: Knock) -> bool:
-        """Say whether whoever tries may go on though their name must wait; a device that knows them counts by itself.
-
-        The name alone did not tell whose it is: a directory has many for one person.
-        """
-        if owner is None or knock.attempt.device_hash is None:
-            return False
-        own = self.local.throttle.take_on_device(tx, knock.attempt.device_hash, owner, knock.now)
-        if own is not None:
-            count.taken = replace(own, returned=knock.taken.returned)
-        return own is not None
-
-    def _give_back(self, refused: NotSignedIn, count: Count) -> None:
-        """What the directory did not take for a wrong password is no failed try."""
-        if refused.outcome is Outcome.UNAVAILABLE:
-            count.keys = ()  # nobody knows whether it has counted
-        if refused.outcome in TELLING:
-            self._no_failure(count)
-
-    def _no_failure(self, count: Count) -> None:
-        with self.local.db.write() as tx:
-            self.local.throttle.unevaluated(tx, count.taken)
-            for key in count.keys:
-                counter.reset(tx, key)
 
     def _believe(self, ready: Ready, refused: NotSignedIn, now: datetime) -> None:
         """Close whoever is closed over there, at once: what they have here need not last until the next sync (FD7)."""
@@ -331,11 +256,6 @@ def realm_of(login: str) -> str | None:
     return domain_of(login)
 
 
-def kept(tries: int) -> int:
-    """Say how many of the tries of somebody's password are kept for devices that know them; of a single one none."""
-    return min(tries - 1, max(1, tries // 3))
-
-
 def _reason(knock: Knock, refused: NotSignedIn) -> str:
     """Name a refusal for the record."""
     return refused.outcome.value if knock.taken.refusal is None else WAITING
@@ -347,7 +267,3 @@ def _rules(directory: Connector, attempt: Attempt) -> tuple[str, ...]:
         return directory.password_rules(attempt.login) if isinstance(directory, PasswordChanger) else ()
     except NotSignedIn:
         return ()
-
-
-def _key(kind: str, connector_id: str, external_id: str) -> str:
-    return hashlib.sha256(f"{kind}\x00{connector_id}\x00{external_id}".encode(errors="surrogatepass")).hexdigest()

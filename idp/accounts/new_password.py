@@ -14,12 +14,13 @@ from datetime import datetime
 
 from idp.accounts import administration
 from idp.accounts.connectors import Ready
-from idp.accounts.entrance import WAITING, Changed, Entrance, Knock, NewPassword, Told, Vouched
+from idp.accounts.entrance import WAITING, Changed, Entrance, NewPassword, Told, Vouched
 from idp.accounts.local import Attempt, Refused
 from idp.accounts.passwords import PasswordTooLong
 from idp.accounts.rules import too_long
 from idp.accounts.sessions import Current, Sessions
 from idp.accounts.throttle import Refusal
+from idp.accounts.tries import Knock
 from idp.federation.connector import Identity as Who
 from idp.federation.connector import (
     MayTry,

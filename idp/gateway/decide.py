@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from idp.gateway import answers, stages
-from idp.gateway.answers import Refusal
 from idp.gateway.binding import challenge
 from idp.gateway.binding.check import NotTheHolder
 from idp.gateway.binding.works import ReplayWorks
@@ -206,7 +205,8 @@ class Gate:
         except Refused as refused:
             if isinstance(refused, KeyUnknown) and decision.rule is not None:
                 decision.asks = decision.rule.verifier.source
-            return decision.no(_invalid(decision.rule), refused.reason)
+            invalid = answers.INVALID_TOKEN if decision.rule is None else decision.rule.invalid_token
+            return decision.no(invalid, refused.reason)
         except NotTheHolder as stranger:
             return decision.no(stranger.refusal, stranger.reason)
         except BadTarget as bad:
@@ -297,7 +297,3 @@ class Gate:
 
 def _patience(decision: Decision) -> float:
     return SECONDS if decision.stage is None else decision.stage.seconds
-
-
-def _invalid(rule: Rule | None) -> Refusal:
-    return answers.INVALID_TOKEN if rule is None else rule.invalid_token
