@@ -10,7 +10,7 @@ from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Throttle
 from idp.protocol.claims import ADDRESS, BOOLEANS, STANDARD
 from idp.store import account as store
-from idp.store import device, session, totp
+from idp.store import device, identity, session, totp
 from idp.store.account import Account
 from idp.store.database import Session
 from idp.store.session import BrowserSession
@@ -67,9 +67,16 @@ def end_what_it_opened(
 
 
 def disable(tx: Session, account: Account, now: datetime) -> None:
-    """Close an account and end its sessions and tokens (ASVS 5.0 section 7.4.2)."""
+    """Close an account and end its sessions and tokens (ASVS 5.0 section 7.4.2). No directory opens it again."""
     store.disable(tx, account.id, now)
     session.end_account(tx, account.id, now)
+    identity.settled(tx, account.id)
+
+
+def enable(tx: Session, account: Account, now: datetime) -> None:
+    """Open an account again; a directory that has it closed closes it when it next says so."""
+    store.enable(tx, account.id, now)
+    identity.settled(tx, account.id)
 
 
 def remove_factors(tx: Session, account: Account, now: datetime, *, sessions: Sessions) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from idp.accounts import federated
+from idp.accounts import federated, standing
 from idp.accounts.administration import CHANGED
 from idp.accounts.connectors import Connectors, Ready
 from idp.accounts.federated import Arrived, NotWelcome, Unwelcome, domain_of
@@ -207,7 +207,7 @@ class Entrance:
         external_id, why = refused.closed
         with self.local.db.write() as tx:
             found = identity.with_account(tx, ready.id, external_id)
-            if found is not None and federated.close(tx, *found, now):
+            if found is not None and standing.close(tx, *found, now):
                 actor = f"connector:{ready.name}"
                 self.local.audit.record(tx, "account.disabled", account_id=found[1].id, actor=actor, reason=why.value)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from idp.accounts import administration, mapping
+from idp.accounts import administration, mapping, standing
 from idp.accounts.administration import name_problem
 from idp.federation.connector import Identity
 from idp.store import account as accounts
@@ -70,7 +70,7 @@ def arrive(tx: Session, ready: Ready, who: Identity, now: datetime) -> Arrived:
     link, account = found or _first_time(tx, ready, who, now)
     accounts.hold(tx, account.id)
     tx.refresh(account)
-    reopened = reopen(tx, link, account, who, now)
+    reopened = standing.reopen(tx, link, account, who, now)
     if account.disabled_at is not None:
         raise NotWelcome(Unwelcome.CLOSED)
     renewed = renew(tx, ready, who, link, now)
@@ -103,25 +103,6 @@ def link(tx: Session, ready: Ready, who: Identity, account: Account, now: dateti
 def may_unlink(tx: Session, account: Account) -> bool:
     """Say whether an account has another way in than one identity."""
     return account.password_hash is not None or len(store.of_account(tx, account.id)) > 1
-
-
-def reopen(tx: Session, link: store.Identity, account: Account, who: Identity, now: datetime) -> bool:
-    """Open an account again that this identity had closed, now that it stands again. What it had stays void."""
-    if account.disabled_at is None or link.closed_at is None or who.standing is not None:
-        return False
-    accounts.enable(tx, account.id, now)
-    store.seen(tx, link.id, now, closed_at=None)
-    tx.refresh(account)
-    return True
-
-
-def close(tx: Session, link: store.Identity, account: Account, now: datetime) -> bool:
-    """Close an account that is disabled or gone elsewhere; say whether it was open. Sessions and tokens end."""
-    if account.disabled_at is not None:
-        return False
-    administration.disable(tx, account, now)
-    store.seen(tx, link.id, now, closed_at=now)
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +218,10 @@ def _free_name(tx: Session, ready: Ready, who: Identity) -> str:
 def _take_attributes(tx: Session, account: Account, who: Identity, now: datetime) -> None:
     """Let the directory's word win for what it says; what it does not say stays."""
     changed: dict[str, object] = {}
-    claims = {**account.claims, **_standard(who.claims)}
+    said = _standard(who.claims)
+    claims = {**account.claims, **said}
+    if claims.get("phone_number") != account.claims.get("phone_number") and "phone_number_verified" not in said:
+        claims.pop("phone_number_verified", None)  # it was said of another number
     if claims != account.claims:
         changed["claims"] = claims
     if who.email is not None and account.password_hash is None:
@@ -286,15 +270,3 @@ def domain_of(name: str) -> str | None:
     lowered = domain.lower()
     letters = lowered.replace("-", "").replace(".", "")
     return lowered if letters.isalnum() and all(lowered.split(".")) else None
-
-
-def close_stranded(tx: Session, account_ids: Sequence[str], now: datetime) -> int:
-    """Close accounts that have lost their only way in; return how many."""
-    closed = 0
-    for account_id in account_ids:
-        found = accounts.find(tx, account_id)
-        stranded = found is not None and found.password_hash is None and not store.of_account(tx, account_id)
-        if found is not None and stranded and found.disabled_at is None:
-            administration.disable(tx, found, now)
-            closed += 1
-    return closed

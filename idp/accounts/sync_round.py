@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
-from idp.accounts import federated, mapping
+from idp.accounts import federated, mapping, standing
 from idp.accounts.connectors import Ready
 from idp.accounts.federated import Before
 from idp.accounts.mapping import plain_dn
@@ -23,8 +23,9 @@ from idp.store.database import Database, Session
 
 BATCH: Final = 200
 LEASE: Final = timedelta(minutes=5)
-MOST_GONE: Final = 0.1  # of all who are linked; more is not believed
-FEW: Final = 5  # so many may go however few there are
+DAY: Final = timedelta(days=1)
+MOST_GONE: Final = 0.1  # of all whose accounts are open, in a day; more is not believed
+FEW: Final = 5  # so many may go in a day however few there are
 
 Progress = Callable[[int, int], object]
 """Told how many were read, and of how many; 0: nobody knows."""
@@ -114,9 +115,11 @@ class Round:
         for each in missing:
             self.report.add("gone", each.username)
         with self.db.read() as tx:
-            total = store.count(tx, self.ready.id)
-        if missing and not force and (empty or len(missing) > max(FEW, total * MOST_GONE)):
-            self.report.trouble = f"{len(missing)} of {total} people are gone: not believed; look, then say --force"
+            there = store.census(tx, self.ready.id, self.clock() - DAY)
+        gone, total = len(missing) + there.gone, there.open + there.gone
+        if missing and not force and (empty or gone > max(FEW, total * MOST_GONE)):
+            within = f" within a day, {there.gone} of them before" if there.gone else ""
+            self.report.trouble = f"{gone} of {total} people are gone{within}: not believed; look, then say --force"
             return
         if self.dry:
             return
@@ -126,7 +129,8 @@ class Round:
             with self.db.write() as tx:
                 self._hold(tx, now)
                 for link, account in store.among(tx, self.ready.id, ids).values():
-                    if federated.close(tx, link, account, now):
+                    # Who went with somebody's word does not count against those who go after them.
+                    if standing.close(tx, link, account, now, gone=not force):
                         self._record(tx, "account.disabled", account.id, reason="gone")
 
     def _make_true(self, known: Sequence[Identity]) -> None:
@@ -137,11 +141,12 @@ class Round:
                 here = store.among(tx, self.ready.id, [who.external_id for who in known])
                 links = [link.id for link, _ in here.values()]
                 roles = store.roles_among(tx, links)
-                store.seen_together(tx, links, now)
                 for who in known:
                     if who.external_id in here:
                         link, account = here[who.external_id]
                         self._one(tx, who, link, Before(account=account, rules=self.rules, roles=roles[link.id]))
+                # Last: a sign-in holds an account before its identity, and each would wait for the other.
+                store.seen_together(tx, links, self.clock())
                 _undo(when=self.dry)
         except Undone:
             return
@@ -158,10 +163,10 @@ class Round:
             self._record(tx, "roles.changed", link.account_id, came=sorted(renewed.came), went=sorted(renewed.went))
 
     def _standing(self, tx: Session, who: Identity, link: store.Identity, account: Account, now: datetime) -> None:
-        if federated.reopen(tx, link, account, who, now):
+        if standing.reopen(tx, link, account, who, now):
             self.report.add("reopened", account.username)
             self._record(tx, "account.enabled", account.id)
-        if who.standing is not None and federated.close(tx, link, account, now):
+        if who.standing is not None and standing.close(tx, link, account, now):
             self.report.add("closed", account.username, who.standing.value)
             self._record(tx, "account.disabled", account.id, reason=who.standing.value)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from idp.accounts import connectors, federated
+from idp.accounts import connectors, federated, standing
 from idp.accounts.connectors import Definition
 from idp.accounts.sync import Sync
 from idp.audit.log import readable
@@ -181,7 +181,7 @@ def remove(name: str, config: Path | None, *, yes: bool, as_json: bool) -> None:
         with context.db.write() as tx:
             linked = identity.accounts_of(tx, row.id)
             store.remove(tx, row.id)
-            closed = federated.close_stranded(tx, linked, context.now)
+            closed = standing.close_stranded(tx, linked, context.now)
             context.record(tx, "connector.removed", connector=name, people=len(linked), closed=closed)
     told = f"{name} is gone; {closed} accounts without another way in are closed."
     show({"name": name, "people": people, "closed": closed}, as_json=as_json, told_as=told)

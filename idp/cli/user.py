@@ -119,7 +119,7 @@ def enable(login: str, config: Path | None, *, as_json: bool) -> None:
     """Open an account again; sessions and tokens of before stay dead."""
     with opened(config) as context, context.db.write() as tx:
         found = context.account(tx, login)
-        account.enable(tx, found.id, context.now)
+        administration.enable(tx, found, context.now)
         context.record(tx, "user.enabled", account_id=found.id)
     show({"username": found.username, "disabled": False}, as_json=as_json, told_as=f"{found.username} is open again.")
 

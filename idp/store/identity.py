@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ForeignKey, UniqueConstraint, delete, func, insert, or_, select, text, update
+from sqlalchemy import ForeignKey, UniqueConstraint, case, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from idp.store.account import Account
@@ -35,7 +35,7 @@ class Identity(Base):
     username_key: Mapped[str] = mapped_column(index=True)
     email: Mapped[str | None]
     groups: Mapped[JsonObject]
-    closed_at: Mapped[dt.datetime | None]  # set when this identity closed the account, which it may then open again
+    closed_at: Mapped[dt.datetime | None]  # since when this identity keeps the account closed, and may open it again
     created_at: Mapped[dt.datetime]
     seen_at: Mapped[dt.datetime]  # when the connector last said something of it
     last_login_at: Mapped[dt.datetime | None]
@@ -106,7 +106,7 @@ def of_account(tx: Session, account_id: str) -> Sequence[Identity]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A link, as far as a sync has to know all of them."""
+    """A link, as far as a sync has to know all of them; `closed` says whether the account is, by whomever."""
 
     external_id: str
     username: str
@@ -116,8 +116,9 @@ class Known:
 
 def roster(tx: Session, connector_id: str, *, after: str = "", limit: int = 1000) -> Sequence[Known]:
     """Return the links of a connector, a page at a time, by their external ids."""
-    columns = select(Identity.external_id, Identity.username, Identity.groups, Identity.closed_at)
-    chosen = columns.where(Identity.connector_id == connector_id, Identity.external_id > after)
+    columns = select(Identity.external_id, Identity.username, Identity.groups, Account.disabled_at)
+    joined = columns.join(Account, Account.id == Identity.account_id)
+    chosen = joined.where(Identity.connector_id == connector_id, Identity.external_id > after)
     return [
         Known(external_id=row[0], username=row[1], groups=row[2], closed=row[3] is not None)
         for row in tx.execute(chosen.order_by(Identity.external_id).limit(limit))
@@ -140,6 +141,51 @@ def among(tx: Session, connector_id: str, external_ids: Sequence[str]) -> dict[s
 def count(tx: Session, connector_id: str) -> int:
     """Return how many people are linked to a connector."""
     return tx.scalar(select(func.count()).select_from(Identity).where(Identity.connector_id == connector_id)) or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """How many people of a connector have an open account, and how many were closed lately for being gone."""
+
+    open: int
+    gone: int
+
+
+def census(tx: Session, connector_id: str, since: dt.datetime) -> Census:
+    """Count who is open, and who was found to be gone since a moment (`vanished`)."""
+    missed = (Identity.closed_at >= since) & (Identity.seen_at < Identity.closed_at)
+    sums = select(
+        func.coalesce(func.sum(case((Account.disabled_at.is_(None), 1), else_=0)), 0),
+        func.coalesce(func.sum(case((missed, 1), else_=0)), 0),
+    )
+    joined = sums.select_from(Identity).join(Account, Account.id == Identity.account_id)
+    row = tx.execute(joined.where(Identity.connector_id == connector_id)).one()
+    return Census(open=row[0], gone=row[1])
+
+
+def vanished(tx: Session, identity_id: str, now: dt.datetime) -> None:
+    """Keep an account closed whose person is gone: the connector has said nothing of them, so that `seen_at` stays."""
+    statement = update(Identity).where(Identity.id == identity_id).values(closed_at=now)
+    tx.execute(statement, execution_options=UNSEEN)
+
+
+def keeps_closed(tx: Session, account_id: str) -> bool:
+    """Say whether an identity keeps an account closed; none does where an operator has."""
+    kept = select(Identity.id).where(Identity.account_id == account_id, Identity.closed_at.is_not(None))
+    return tx.scalar(kept.limit(1)) is not None
+
+
+def lets_go(tx: Session, identity_id: str) -> bool:
+    """Keep an account closed no longer; say whether the identity did."""
+    kept = (Identity.id == identity_id, Identity.closed_at.is_not(None))
+    freed = update(Identity).where(*kept).values(closed_at=None).returning(Identity.id)
+    return tx.scalar(freed, execution_options={"synchronize_session": "fetch"}) is not None
+
+
+def settled(tx: Session, account_id: str) -> None:
+    """Forget who closed an account: somebody with more to say has said whether it is open."""
+    statement = update(Identity).where(Identity.account_id == account_id, Identity.closed_at.is_not(None))
+    tx.execute(statement.values(closed_at=None), execution_options=UNSEEN)
 
 
 def accounts_of(tx: Session, connector_id: str) -> Sequence[str]:

@@ -9,15 +9,17 @@ from datetime import datetime
 
 import pytest
 
+from idp.accounts.connectors import Ready
 from idp.accounts.local import Attempt, LocalSignIn, Proof, Refused
 from idp.accounts.passwords import Cost, Passwords
 from idp.accounts.throttle import Limits, Throttle
 from idp.audit.log import AuditLog
-from idp.store import account, device
+from idp.store import account, connector, device
 from idp.store.account import Account
 from idp.store.database import Database
 from idp.store.digests import digest
 from idp.store.sealed import Sealer, key_id
+from tests.accounts.elsewhere import ready
 
 PASSWORD = "correct horse battery staple"
 CHEAP = Cost(memory_kib=8, time_cost=1, parallelism=1)
@@ -98,3 +100,10 @@ def known_device(db: Database, person: Account, clock: Callable[[], datetime]) -
     with db.write() as tx:
         device.remember(tx, digest("a device of Ada"), person.id, clock())
     return "a device of Ada"
+
+
+@pytest.fixture
+def corp(db: Database, clock: Callable[[], datetime]) -> Ready:
+    with db.write() as tx:
+        row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=clock())
+    return ready(row)

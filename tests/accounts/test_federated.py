@@ -7,50 +7,16 @@ from typing import Any
 
 import pytest
 
-from idp.accounts import federated
+from idp.accounts import federated, standing
 from idp.accounts.connectors import Ready
 from idp.accounts.federated import NotWelcome, Taken, Unwelcome, domain_of
-from idp.federation.connector import Identity, Kind, Membership, Outcome
+from idp.federation.connector import Membership
 from idp.store import account, api, connector, group, identity, role
 from idp.store.account import Account
 from idp.store.database import Database
+from tests.accounts.elsewhere import ADA, arrive
 
 STAFF = Membership(key="CN=Staff, DC=corp,DC=test", name="Staff")
-ADA = Identity(connector="corp", external_id="guid-1", username="ada", email="ada@corp.test", email_verified=True)
-
-
-class Elsewhere:
-    """A connector that is never asked: what it said is in the test."""
-
-    name = "corp"
-    kind = Kind.LDAP
-
-    def examine(self, _sample: str | None) -> Any:
-        return iter(())
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.fixture
-def corp(db: Database, clock: Any) -> Ready:
-    with db.write() as tx:
-        row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=clock())
-    return ready(row)
-
-
-def ready(row: connector.Connector) -> Ready:
-    return Ready(
-        id=row.id,
-        version=1,
-        name=row.name,
-        label=row.label,
-        domains=frozenset(),
-        provisioning="open",
-        allowed_domains=frozenset(),
-        visible=True,
-        connector=Elsewhere(),
-    )
 
 
 @pytest.fixture
@@ -63,11 +29,6 @@ def clerk(db: Database, corp: Ready, clock: Any) -> str:
             tx, connector_id=corp.id, match="key", pattern="cn=staff,dc=CORP,dc=test", role_id=made.id, now=clock()
         )
         return made.id
-
-
-def arrive(db: Database, ready: Ready, who: Identity, clock: Any) -> Account:
-    with db.write() as tx:
-        return federated.arrive(tx, ready, who, clock()).account
 
 
 def held(db: Database, person: Account) -> list[str]:
@@ -188,23 +149,15 @@ def test_a_rule_that_goes_takes_its_role_along(db: Database, corp: Ready, clerk:
     assert held(db, person) == []
 
 
-def test_an_account_closed_by_its_directory_opens_with_it_and_one_closed_by_hand_stays_closed(
-    db: Database, corp: Ready, clock: Any
-) -> None:
-    person = arrive(db, corp, ADA, clock)
-    with db.write() as tx:
-        found = identity.with_account(tx, corp.id, "guid-1")
-        assert found is not None
-        assert federated.close(tx, *found, clock())
-        assert not federated.close(tx, *found, clock())
-    with pytest.raises(NotWelcome):
-        arrive(db, corp, replace(ADA, standing=Outcome.DISABLED), clock)
-    assert arrive(db, corp, ADA, clock).disabled_at is None
-    with db.write() as tx:
-        account.disable(tx, person.id, clock())
-    with pytest.raises(NotWelcome) as refused:
-        arrive(db, corp, ADA, clock)
-    assert refused.value.why is Unwelcome.CLOSED
+def test_nobody_has_verified_a_number_that_has_just_come(db: Database, corp: Ready, clock: Any) -> None:
+    def claims(**said: object) -> Any:
+        return arrive(db, corp, replace(ADA, claims=said), clock).claims
+
+    known = {"phone_number": "+41440000001", "phone_number_verified": True}
+    assert claims(**known) == known
+    assert claims(phone_number="+41440000001") == known
+    assert claims(phone_number="+41440000002") == {"phone_number": "+41440000002"}
+    assert claims(**known) == known
 
 
 def test_whom_a_connector_lets_in_is_said_per_connector(db: Database, corp: Ready, clock: Any) -> None:
@@ -226,7 +179,7 @@ def test_a_removed_connector_closes_who_has_no_other_way_in(db: Database, corp: 
     with db.write() as tx:
         linked = identity.accounts_of(tx, corp.id)
         connector.remove(tx, corp.id)
-        assert federated.close_stranded(tx, linked, clock()) == 1
+        assert standing.close_stranded(tx, linked, clock()) == 1
     with db.read() as tx:
         found = account.find(tx, person.id)
     assert found is not None

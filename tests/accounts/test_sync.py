@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from idp.accounts import federated
+from idp.accounts import administration, federated
 from idp.accounts.connectors import Ready
 from idp.accounts.sync import Report, Sync
 from idp.audit.log import AuditLog
@@ -148,6 +148,76 @@ def test_very_many_who_are_gone_are_not_believed_unless_somebody_says_so(
     assert report.trouble is not None
     assert is_open(db, "user3")
     assert run(sync, ready, force=True).trouble is None
+    assert not is_open(db, "user3")
+
+
+def test_few_at_a_time_are_not_believed_for_long(
+    db: Database, directory: Fake, ready: Ready, sync: Sync, clock: Any
+) -> None:
+    """Six of twenty in a day are too many, however many looks it takes to miss them."""
+    for number in range(5):
+        clock.advance(300)
+        del directory.people[f"id-{number}"]
+        assert run(sync, ready).gone == [f"user{number}"]
+    del directory.people["id-5"]
+    assert run(sync, ready).trouble == (
+        "6 of 20 people are gone within a day, 5 of them before: not believed; look, then say --force"
+    )
+    assert is_open(db, "user5")
+    clock.advance(24 * 3600)
+    assert run(sync, ready).trouble is None
+    assert not is_open(db, "user5")
+
+
+def test_who_went_with_somebodys_word_does_not_count_against_the_next(
+    db: Database, directory: Fake, ready: Ready, sync: Sync, clock: Any
+) -> None:
+    for number in range(8):
+        del directory.people[f"id-{number}"]
+    assert run(sync, ready, force=True).trouble is None
+    del directory.people["id-8"]
+    clock.advance(300)
+    assert run(sync, ready).trouble is None
+    assert not is_open(db, "user8")
+
+
+def test_who_is_disabled_there_is_not_counted_as_gone(
+    db: Database, directory: Fake, ready: Ready, sync: Sync, clock: Any
+) -> None:
+    for number in range(10):
+        directory.people[f"id-{number}"] = replace(person(number), standing=Outcome.DISABLED)
+    assert len(run(sync, ready).closed) == 10
+    clock.advance(300)
+    del directory.people["id-15"]
+    assert run(sync, ready).trouble is None
+    assert not is_open(db, "user15")
+
+
+def test_who_is_closed_here_makes_the_directory_no_larger(
+    db: Database, directory: Fake, ready: Ready, sync: Sync, clock: Any
+) -> None:
+    """A tenth is of those who are open: the leavers of many years are not among them."""
+    with db.write() as tx:
+        for number in range(100, 180):
+            federated.arrive(tx, ready, person(number), clock())
+    run(sync, ready, force=True)
+    clock.advance(25 * 3600)
+    for number in range(6):
+        del directory.people[f"id-{number}"]
+    assert run(sync, ready).trouble == "6 of 20 people are gone: not believed; look, then say --force"
+
+
+def test_an_operators_word_is_not_undone_by_a_look(
+    db: Database, directory: Fake, ready: Ready, sync: Sync, clock: Any
+) -> None:
+    del directory.people["id-3"]
+    run(sync, ready)
+    with db.write() as tx:
+        found = account.find_by_login(tx, "user3")
+        assert found is not None
+        administration.disable(tx, found, clock())
+    directory.people["id-3"] = person(3)
+    assert run(sync, ready).reopened == []
     assert not is_open(db, "user3")
 
 
