@@ -100,11 +100,6 @@ def link(tx: Session, ready: Ready, who: Identity, account: Account, now: dateti
     return made
 
 
-def may_unlink(tx: Session, account: Account) -> bool:
-    """Say whether an account has another way in than one identity."""
-    return account.password_hash is not None or len(store.of_account(tx, account.id)) > 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
     """What was known of somebody before; a sync reads it for many at once."""
@@ -146,7 +141,7 @@ def take_over(tx: Session, who: Identity, link: store.Identity, before: Before, 
         groups = mapping.both(groups, link.groups)
     came, went = store.set_roles(tx, link.id, wanted, before.roles) if wanted != before.roles else (set(), set())
     if went:
-        _tell_roles(tx, link.account_id, now)
+        tell_roles(tx, link.account_id, now)
     told: dict[str, object] = {
         "username": who.username,
         "username_key": canonical_login(who.username),
@@ -166,11 +161,12 @@ def drop_rule(tx: Session, *, connector_id: str, match: str, pattern: str, role_
     concerned = store.accounts_by_rule(tx, rule.id)
     connectors.remove_rule(tx, rule.id)
     for account_id in concerned:
-        _tell_roles(tx, account_id, now)
+        tell_roles(tx, account_id, now)
     return True
 
 
-def _tell_roles(tx: Session, account_id: str, now: datetime) -> None:
+def tell_roles(tx: Session, account_id: str, now: datetime) -> None:
+    """Tell gateways that an account has lost a role: tokens that may name it are void."""
     # The whole present second counts as before: a token of it may still name the roles.
     next_second = now.replace(microsecond=0) + timedelta(seconds=1)
     event.tell(tx, "account", [account_id], now, reason="roles changed", not_before=next_second)

@@ -13,7 +13,7 @@ from rich.text import Text
 from idp.accounts import recovery
 from idp.audit.log import readable
 from idp.cli.key import answer
-from idp.store import api, client, group, session, totp
+from idp.store import api, client, connector, group, identity, session, totp
 from idp.store.account import Account
 from idp.store.api import Api
 from idp.store.client import Client
@@ -78,12 +78,22 @@ def account_facts(tx: Session, row: Account, now: dt.datetime) -> dict[str, obje
         "has_password": row.password_hash is not None,
         "second_factor": [f"{each.label}{' (locked)' if each.locked_at else ''}" for each in factors],
         "recovery_codes_left": recovery.left(tx, row.id),
+        "linked": linked(tx, row),
         "must_use_second_factor": row.must_enrol,
         "groups": [each.name for each in group.of_account(tx, row.id)],
         "sessions": len(session.of_account(tx, row.id, now)),
         "claims": row.claims,
         "created": stamp(row.created_at),
     }
+
+
+def linked(tx: Session, row: Account) -> list[str]:
+    """Say by which connectors somebody signs in, as whom, and which keeps the account closed."""
+    names = {each.id: each.name for each in connector.listing(tx)}
+    return [
+        f"{names[each.connector_id]}: {each.username}{' (closed there)' if each.closed_at else ''}"
+        for each in identity.of_account(tx, row.id)
+    ]
 
 
 def client_facts(tx: Session, row: Client) -> dict[str, object]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from idp.accounts import administration
+from idp.accounts import administration, unlinking
 from idp.accounts.administration import BadClaim
+from idp.cli.connector_rows import find as find_connector
 from idp.cli.context import Context, opened
 from idp.cli.key import config_option, json_option
 from idp.cli.shown import account_facts, account_line, facts, show, table
-from idp.store import account, group
+from idp.store import account, group, identity
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -169,6 +170,28 @@ def unlock(login: str, config: Path | None, *, as_json: bool) -> None:
         administration.unlock(tx, found, throttle=context.throttle)
         context.record(tx, "user.unlocked", account_id=found.id)
     show({"username": found.username}, as_json=as_json, told_as=f"{found.username} can try again.")
+
+
+@cli.command(name="unlink")
+@click.argument("login")
+@click.argument("connector")
+@config_option
+@json_option
+def unlink(login: str, connector: str, config: Path | None, *, as_json: bool) -> None:
+    """Take a way in away: nobody signs in to this account by that connector, and what was opened by it ends."""
+    with opened(config) as context, context.db.write() as tx:
+        found, row = context.account(tx, login), find_connector(tx, connector)
+        held = account.hold(tx, found.id)
+        mine = [each for each in identity.of_account(tx, found.id) if each.connector_id == row.id]
+        if held is None or not mine:
+            raise click.ClickException(f"{found.username} is not linked to {row.name}; see `idp user show {login}`")
+        if len(identity.of_account(tx, found.id)) == len(mine) and held.password_hash is None:
+            raise click.ClickException("that is the only way in; set a password first, or close it: `idp user disable`")
+        for each in mine:
+            unlinking.unlink(tx, each, context.now, sessions=context.sessions)
+        context.record(tx, "identity.unlinked", account_id=found.id, connector=row.name)
+    told_as = f"{found.username} no longer signs in by {row.name}."
+    show({"username": found.username, "connector": row.name}, as_json=as_json, told_as=told_as)
 
 
 @cli.command(name="require-mfa")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import Blueprint, Response, make_response, redirect, request
 
-from idp.accounts import federated, on_the_way
+from idp.accounts import federated, on_the_way, unlinking
 from idp.accounts.federated import NotWelcome, Taken
 from idp.federation.connector import Connector, NotSignedIn, PasswordChanger, RedirectConnector
 from idp.protocol import acr
@@ -86,9 +86,9 @@ def _unlink(here: Current, wanted: str) -> ResponseReturnValue:
     with services().db.write() as tx:
         account = accounts.hold(tx, here.account.id)
         mine = [each for each in identity.of_account(tx, here.account.id) if each.id == wanted]
-        gone = bool(account and mine and federated.may_unlink(tx, account))
+        gone = bool(account and mine and unlinking.may_unlink(tx, account, mine[0]))
         if gone:
-            identity.unlink(tx, wanted)
+            unlinking.unlink(tx, mine[0], services().clock(), sessions=services().sessions, keep=here.session)
         services().audit.record(
             tx, "identity.unlinked" if gone else "identity.kept", account_id=here.account.id, ip=caller()
         )
@@ -153,17 +153,18 @@ def _may_add(here: Current) -> bool:
 def _page(here: Current, status: int = 200, error: dict[str, str] | None = None) -> Response:
     now = services().clock()
     with services().db.read() as tx:
-        labels = {each.id: each.label for each in connectors.listing(tx)}
+        rows = {each.id: each for each in connectors.listing(tx)}
         held = identity.of_account(tx, here.account.id)
-        last = not federated.may_unlink(tx, here.account)
+        last = not unlinking.has_another(tx, here.account)
     live = [(each.id, each.connector) for each in services().connectors.all(now)]
     changers = {connector_id for connector_id, live_one in live if _changes(live_one)}
     shown = [
         {
             "id": each.id,
-            "label": labels[each.connector_id],
+            "label": rows[each.connector_id].label,
             "there": each.email or each.username,
             "last": last,
+            "stays": last or unlinking.is_directory(rows[each.connector_id]),
             "password": f"{PASSWORD}/{each.id}" if each.connector_id in changers else None,
         }
         for each in held

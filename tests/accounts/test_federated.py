@@ -89,15 +89,6 @@ def test_an_account_is_linked_by_its_owner_and_to_one_person_only(db: Database, 
     assert arrive(db, corp, ADA, clock).id == mine.id
 
 
-def test_the_last_way_in_is_not_unlinked(db: Database, corp: Ready, clock: Any) -> None:
-    person = arrive(db, corp, ADA, clock)
-    with db.write() as tx:
-        assert not federated.may_unlink(tx, person)
-        account.set_password(tx, person.id, "x", clock())
-        tx.refresh(account.find(tx, person.id))
-        assert federated.may_unlink(tx, account.find(tx, person.id))
-
-
 def test_groups_give_roles_and_take_them_again(db: Database, corp: Ready, clerk: str, clock: Any) -> None:
     person = arrive(db, corp, replace(ADA, groups=(STAFF,)), clock)
     assert held(db, person) == ["clerk"]

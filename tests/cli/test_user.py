@@ -6,11 +6,12 @@ import getpass
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from idp.accounts import recovery
 from idp.accounts.sessions import Sessions
 from idp.accounts.throttle import Limits, Throttle
-from idp.store import account, device, session, totp
+from idp.store import account, connector, device, identity, session, totp
 from idp.store.digests import digest
 from tests.cli.conftest import PASSWORD, Cli
 
@@ -149,6 +150,42 @@ def test_a_reset_of_the_second_factor_ends_what_it_had_raised(cli: Cli, ada: Any
     assert not is_signed_in(cli, signed_in, clock)
     shown = cli.json("user", "show", "ada")
     assert (shown["second_factor"], shown["recovery_codes_left"]) == ([], 0)
+
+
+@pytest.fixture
+def linked(cli: Cli, ada: Any, clock: Any) -> str:
+    """Ada is somebody in a directory, too."""
+    with cli.db.write() as tx:
+        row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=clock())
+        named = {"external_id": "guid-1", "username": "ada.l", "username_key": "ada.l", "email": None}
+        identity.create(tx, connector_id=row.id, account_id=ada["id"], now=clock(), **named)
+    return "corp"
+
+
+def test_an_operator_takes_a_way_in_away(cli: Cli, ada: Any, linked: str, signed_in: str, clock: Any) -> None:
+    assert cli.json("user", "show", "ada")["linked"] == ["corp: ada.l"]
+    assert "no longer signs in by corp" in cli.told("user", "unlink", "ada", linked)
+    assert cli.json("user", "show", "ada")["linked"] == []
+    assert not is_signed_in(cli, signed_in, clock)
+    assert "ada is not linked to corp" in cli.refused("user", "unlink", "ada", linked)
+
+
+def test_an_operator_leaves_nobody_without_a_way_in(cli: Cli, ada: Any, linked: str) -> None:
+    with cli.db.write() as tx:
+        tx.execute(update(account.Account).values(password_hash=None))
+    assert "the only way in" in cli.refused("user", "unlink", "ada", linked)
+    assert cli.json("user", "show", "ada")["linked"] == ["corp: ada.l"]
+
+
+@pytest.mark.attack("FD7")
+def test_what_an_operator_has_closed_no_directory_keeps_closed(cli: Cli, ada: Any, linked: str, clock: Any) -> None:
+    for command in ("disable", "enable"):
+        with cli.db.write() as tx:
+            (mine,) = identity.of_account(tx, ada["id"])
+            identity.seen(tx, mine.id, clock(), closed_at=clock())
+        assert cli.json("user", "show", "ada")["linked"] == ["corp: ada.l (closed there)"]
+        cli.told("user", command, "ada")
+        assert cli.json("user", "show", "ada")["linked"] == ["corp: ada.l"]
 
 
 def test_demands_a_second_factor_of_one_person(cli: Cli, ada: Any) -> None:

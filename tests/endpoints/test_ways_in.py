@@ -364,6 +364,47 @@ def test_a_way_in_is_taken_away_by_whoever_has_just_signed_in(
     assert "kept here, your only way in" in browser.get("/account/ways-in").text
 
 
+@pytest.mark.usefixtures("connected")
+def test_who_takes_a_way_in_away_stays_signed_in_and_nobody_else_who_came_by_it(
+    browser: Browser, web_app: App, upstream: Upstream, services: Any
+) -> None:
+    other = browser.another()
+    come_in(other, web_app, upstream)
+    come_in(browser, web_app, upstream)
+    with services.db.write() as tx:
+        account = accounts.listing(tx)[0]
+        accounts.set_password(tx, account.id, "$argon2id$x", services.clock())
+        link = identity.of_account(tx, account.id)[0]
+    form = browser.form(browser.get(WAYS))
+
+    browser.http.post(WAYS, data={**form.fields, "unlink": link.id})
+
+    assert browser.http.get(WAYS).status_code == 200
+    assert other.http.get(WAYS).status_code == 401
+
+
+@pytest.mark.attack("FD7")
+@pytest.mark.usefixtures("connected")
+def test_a_directory_is_not_taken_away_by_whoever_has_another_way_in(
+    browser: Browser, web_app: App, upstream: Upstream, services: Any
+) -> None:
+    come_in(browser, web_app, upstream)
+    with services.db.write() as tx:
+        account = accounts.listing(tx)[0]
+        row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=services.clock())
+        named = {"external_id": "guid-1", "username": "ada", "username_key": "ada", "email": None}
+        directory = identity.create(tx, connector_id=row.id, account_id=account.id, now=services.clock(), **named)
+    page = browser.get(WAYS)
+    assert f'value="{directory.id}"' not in page.text
+    form = browser.form(page)
+
+    kept = browser.http.post(WAYS, data={**form.fields, "unlink": directory.id})
+
+    assert kept.status_code == 409
+    with services.db.read() as tx:
+        assert len(identity.of_account(tx, account.id)) == 2
+
+
 @pytest.mark.attack("LG21")
 @pytest.mark.usefixtures("connected")
 def test_a_way_in_is_not_taken_away_by_another_site(browser: Browser, web_app: App, upstream: Upstream) -> None:

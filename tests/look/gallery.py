@@ -235,11 +235,17 @@ def _elsewhere() -> Iterator[Page]:
         yield page(f"own-password{name}", "account/new_password.html", **facts, **own)
     yield page("own-password-done", "account/new_password.html", label="Corp", ways="/account/ways-in", done=True)
     ways = [
-        {"id": "1", "label": "Google", "there": "ada@example.org", "last": False},
-        {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False},
+        {"id": "1", "label": "Google", "there": "ada@example.org", "last": False, "stays": False},
+        {"id": "2", "label": LONG_NAME, "there": LONG_MAIL, "last": False, "stays": True},
     ]
     yield page("ways-in", "account/ways.html", username="ada", ways=ways, password=True, locked=None)
-    yield page("ways-in-last", "account/ways.html", username="ada", ways=[{**ways[0], "last": True}], locked=None)
+    yield page(
+        "ways-in-last",
+        "account/ways.html",
+        username="ada",
+        ways=[{**ways[0], "last": True, "stays": True}],
+        locked=None,
+    )
     yield page("ways-in-late", "account/ways.html", username="ada", ways=ways, locked="Sign in again to change them.")
     yield page("ways-in-none", "account/ways.html", username="ada", ways=[], locked=None)
     others = [
