@@ -79,8 +79,9 @@ class Sessions:
         ip: str,
         amr: tuple[str, ...] = ("pwd",),
         level: str | None = None,
+        proved_at: datetime | None = None,
     ) -> Opened:
-        """Write down a sign-in, by a password unless told otherwise, and give a new secret (LG19).
+        """Write down a sign-in, by a password and of now unless told otherwise, and give a new secret (LG19).
 
         The same person at the same browser goes on in the same session: applications signed in before stay so.
         Another person's session at this browser ends: nobody could reach it any more to sign it out.
@@ -89,7 +90,8 @@ class Sessions:
         secret, used = new_secret(), methods(amr)
         strength = level or acr.of_methods(used)
         if held is not None and held.account_id == account_id:
-            store.step_up(tx, held.id, cookie_hash=digest(secret), auth_time=now, acr=strength, amr=used)
+            since = max(held.auth_time, proved_at or now)
+            store.step_up(tx, held.id, cookie_hash=digest(secret), auth_time=since, acr=strength, amr=used)
             store.touch(tx, held.id, now, now + self.idle)
             return Opened(session_id=held.id, secret=secret)
         if held is not None:
@@ -98,6 +100,7 @@ class Sessions:
             tx,
             cookie_hash=digest(secret),
             account_id=account_id,
+            auth_time=proved_at or now,
             acr=strength,
             amr=used,
             now=now,

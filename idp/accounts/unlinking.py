@@ -26,6 +26,13 @@ def has_another(tx: Session, account: Account) -> bool:
     return account.password_hash is not None or len(store.of_account(tx, account.id)) > 1
 
 
+def has_password(tx: Session, account: Account) -> bool:
+    """Say whether somebody has a password for this account, kept here or in a directory."""
+    if account.password_hash is not None:
+        return True
+    return any(is_directory(tx.get(Connector, each.connector_id)) for each in store.of_account(tx, account.id))
+
+
 def is_directory(row: Connector | None) -> bool:
     """Say whether a connector is a directory: what it says of its people they do not get rid of by themselves.
 

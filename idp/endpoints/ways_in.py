@@ -18,7 +18,7 @@ from idp.federation.connector import Connector, NotSignedIn, PasswordChanger, Re
 from idp.protocol import acr
 from idp.store import account as accounts
 from idp.store import connector as connectors
-from idp.store import handshake, identity, totp
+from idp.store import handshake, identity, totp, upstream_session
 from idp.web import cookies, elsewhere, metrics, refused
 from idp.web.answer import NO_STORE
 from idp.web.pages import page
@@ -70,7 +70,7 @@ def leave(name: str) -> ResponseReturnValue:
         return redirect(elsewhere.WAYS, 303)
     try:
         # Whoever is signed in there need not be who sits here.
-        shake = connector.begin(elsewhere.back(name), fresh=True)
+        shake = connector.begin(elsewhere.back(name), fresh=connector.fresh, choose=True)
     except NotSignedIn as refusal:
         refused.note("ways-in", refusal.code or refusal.outcome.value, connector=ready.name)
         return _page(here, 503, elsewhere.words(refusal.outcome, ready.label) | {"support_id": support_id()})
@@ -138,16 +138,24 @@ def _waiting(here: Current) -> tuple[Ready | None, Waiting | None]:
 
 def _proven(here: Current) -> bool:
     """Say whether this person signed in a moment ago, with the second factor if there is one (LG16, LG17)."""
-    if services().clock() - here.session.auth_time > RECENT:
-        return False
     with services().db.read() as tx:
         has_factor = totp.has_confirmed(tx, here.account.id)
+        since = here.session.auth_time
+        if not unlinking.has_password(tx, here.account):
+            # Another provider's word is all that this account has, whether it says when it asked or not.
+            began = upstream_session.find(tx, here.session.id)
+            since = since if began is None else max(since, began.created_at)
+    if services().clock() - since > RECENT:
+        return False
     return not has_factor or acr.meets(here.session.acr, acr.AAL2)
 
 
 def _may_add(here: Current) -> bool:
     """Say whether this person has shown enough to add a way in (FD12)."""
-    return _proven(here) and (here.account.password_hash is None or "pwd" in here.session.amr)
+    if not _proven(here):
+        return False
+    with services().db.read() as tx:
+        return not unlinking.has_password(tx, here.account) or bool({"pwd", "wia"} & set(here.session.amr))
 
 
 def _page(here: Current, status: int = 200, error: dict[str, str] | None = None) -> Response:

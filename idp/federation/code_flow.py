@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -35,6 +36,14 @@ _SAID_NO: Final = frozenset({"access_denied", "user_cancelled_login", "user_canc
 Clock = Callable[[], float]
 
 
+class Fresh(StrEnum):
+    """What a provider does when it is asked for a sign-in of now."""
+
+    PROVED = "proved"  # it says when people signed in, and is believed by that
+    BELIEVED = "believed"  # it says nothing, and the operator knows that it asks people each time
+    NEVER = "never"  # it may send back whoever signed in long ago
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Common:
     """The settings that both kinds have."""
@@ -47,14 +56,14 @@ class Common:
     scope: tuple[str, ...]
     pkce: bool
     response_mode: str | None
-    fresh_prompt: str
+    fresh: Fresh
     claims: ClaimsMap
     brand: str | None
     title: str
     reach: Reach
 
     @classmethod
-    def read(cls, values: Values, made: Made, *, home: str, scope: tuple[str, ...]) -> Common:
+    def read(cls, values: Values, made: Made, *, home: str, scope: tuple[str, ...], fresh: Fresh) -> Common:
         """Read them."""
         if not home.isascii() or not urlsplit(home).hostname:
             raise Misconfigured("issuer: write the whole address, https://...")
@@ -77,7 +86,7 @@ class Common:
             scope=values.texts("scope", scope),
             pkce=values.flag("pkce", default=True),
             response_mode=values.choice("response_mode", "query", ("query", "form_post")),
-            fresh_prompt=values.choice("fresh_prompt", "login", ("login", "select_account")),
+            fresh=Fresh(values.choice("fresh", fresh, tuple(Fresh))),
             claims=ClaimsMap.parse(values.table("claims")),
             brand=brand,
             title=preset.title if preset else made.name,
@@ -132,6 +141,7 @@ def leave(
     *,
     nonce: bool,
     fresh: bool,
+    choose: bool,
     login_hint: str | None,
 ) -> Handshake:
     """Write the address to leave for, and what has to match on the way back."""
@@ -143,8 +153,8 @@ def leave(
         kept["nonce"] = asked["nonce"] = secrets.token_urlsafe(32)
     if common.response_mode == "form_post":
         asked["response_mode"] = "form_post"
-    if fresh and nonce:
-        asked["prompt"] = common.fresh_prompt
+    if nonce:  # else it is OAuth 2.0, which has no words for these
+        asked |= _wishes(common, fresh=fresh, choose=choose)
     if login_hint is not None:
         asked["login_hint"] = login_hint
     client = Line(common.reach).session(
@@ -155,6 +165,15 @@ def leave(
     )
     url, _ = client.create_authorization_url(endpoint, state=kept["state"], code_verifier=kept.get("verifier"), **asked)
     return Handshake(url=url, kept=kept)
+
+
+def _wishes(common: Common, *, fresh: bool, choose: bool) -> dict[str, str]:
+    """Ask who signs in, and when (OpenID Connect Core section 3.1.2.1: with max_age comes auth_time)."""
+    if fresh and common.fresh is Fresh.PROVED:
+        return {"prompt": "login", "max_age": "0"}
+    if fresh and common.fresh is Fresh.BELIEVED:
+        return {"prompt": "login"}
+    return {"prompt": "select_account"} if choose else {}
 
 
 def code_of(answer: Pairs, kept: Mapping[str, str], redirect_uri: str, *, issuer: str | None, says_iss: bool) -> str:

@@ -100,6 +100,7 @@ class Identity:
     claims: Mapping[str, object] = field(default_factory=dict)  # standard claims, by their OpenID Connect names
     acr: str | None = None  # only where the connector is trusted with it
     amr: tuple[str, ...] = ()
+    proved_ago: float | None = None  # seconds since they proved who they are, as far as that is known
     session: str | None = None  # the name of their session there, by which a sign-out there will mean it
     standing: Outcome | None = None  # None: may sign in there; else why not (a sync sees it without a password)
     groups_complete: bool = True  # false: the time for groups ran out, and none may be taken away for want of it
@@ -173,9 +174,15 @@ class RedirectConnector(Connector, Protocol):
     """One that the browser is sent to: OpenID Connect, OAuth 2.0."""
 
     brand: str | None  # whose button it gets on the sign-in page
+    fresh: bool  # whether it can be asked for a sign-in of now
 
-    def begin(self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False) -> Handshake:
-        """Return where to send the browser and what to keep for its return; `fresh`: who is there signs in again."""
+    def begin(
+        self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False, choose: bool = False
+    ) -> Handshake:
+        """Return where to send the browser and what to keep for its return.
+
+        `fresh`: who is there signs in again; `choose`: who is there may be somebody else.
+        """
 
     def finish(self, answer: Pairs, kept: Mapping[str, str], redirect_uri: str) -> Identity:
         """Return who came back, or raise NotSignedIn."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from idp.federation import presets
-from idp.federation.code_flow import SECRETS, Clock, Common, Slots, code_of, leave, public_keys, redeem
+from idp.federation.code_flow import SECRETS, Clock, Common, Fresh, Slots, code_of, leave, public_keys, redeem
 from idp.federation.connector import (
     Finding,
     Handshake,
@@ -54,7 +54,7 @@ class OAuth2:
         values = Values(presets.apply("oauth2", made.config))
         addresses = {name: values.text(name) for name in _ADDRESSES}
         documents = {name: str(address) for name, address in values.table("documents").items()}
-        common = Common.read(values, made, home=addresses["token_endpoint"], scope=())
+        common = Common.read(values, made, home=addresses["token_endpoint"], scope=(), fresh=Fresh.NEVER)
         for name, address in {**addresses, **documents}.items():
             if not common.reach.sound(address):
                 raise Misconfigured(f"{name}: write the whole address, https://...")
@@ -79,14 +79,22 @@ class OAuth2:
         """Name whose button this is."""
         return self.common.brand
 
-    def begin(self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False) -> Handshake:
-        """Return where to send the browser. OAuth 2.0 has no word for a fresh sign-in."""
+    @property
+    def fresh(self) -> bool:
+        """Whether the operator knows that it asks people each time. OAuth 2.0 has no word for that."""
+        return self.common.fresh is Fresh.BELIEVED
+
+    def begin(
+        self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False, choose: bool = False
+    ) -> Handshake:
+        """Return where to send the browser."""
         return leave(
             self.common,
             self.authorization_endpoint,
             redirect_uri,
             nonce=False,
             fresh=fresh,
+            choose=choose,
             login_hint=login_hint,
         )
 
@@ -133,4 +141,5 @@ class OAuth2:
         external_id = common.claims.subject_of(about)
         if external_id is None:
             raise NotSignedIn(Outcome.UNTRUSTED, "the user info names nobody")
-        return common.claims.identity(self.name, external_id, [about])
+        who = common.claims.identity(self.name, external_id, [about])
+        return replace(who, proved_ago=0.0 if self.fresh else None)

@@ -13,7 +13,7 @@ from typing import Final, Self, TypeVar
 
 from idp.federation import code_flow, envelope, id_token, presets
 from idp.federation.client_proof import method_of
-from idp.federation.code_flow import Clock, Common, Slots, code_of, leave, redeem
+from idp.federation.code_flow import Clock, Common, Fresh, Slots, code_of, leave, redeem
 from idp.federation.connector import (
     Finding,
     Handshake,
@@ -69,7 +69,7 @@ class Oidc:
         """Make one of a configuration; nothing is reached yet."""
         values = Values(presets.apply("oidc", made.config))
         issuer = values.text("issuer")
-        common = Common.read(values, made, home=issuer, scope=_SCOPE)
+        common = Common.read(values, made, home=issuer, scope=_SCOPE, fresh=Fresh.PROVED)
         if not common.reach.sound(issuer) or "?" in issuer:
             raise Misconfigured("issuer: write the whole address, https://...")
         if "openid" not in common.scope:
@@ -101,7 +101,14 @@ class Oidc:
         """Name whose button this is."""
         return self.common.brand
 
-    def begin(self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False) -> Handshake:
+    @property
+    def fresh(self) -> bool:
+        """Whether it can be asked for a sign-in of now."""
+        return self.common.fresh is not Fresh.NEVER
+
+    def begin(
+        self, redirect_uri: str, *, login_hint: str | None = None, fresh: bool = False, choose: bool = False
+    ) -> Handshake:
         """Return where to send the browser (OpenID Connect Core section 3.1.2.1)."""
         try:
             with self._slots.one():
@@ -109,7 +116,13 @@ class Oidc:
         except UpstreamError as wrong:
             raise NotSignedIn(Outcome.UNAVAILABLE, wrong.code) from None
         handshake = leave(
-            self.common, there.authorization_endpoint, redirect_uri, nonce=True, fresh=fresh, login_hint=login_hint
+            self.common,
+            there.authorization_endpoint,
+            redirect_uri,
+            nonce=True,
+            fresh=fresh,
+            choose=choose,
+            login_hint=login_hint,
         )
         since = {"fresh_since": str(int(self.clock()))} if fresh else {}
         return Handshake(url=handshake.url, kept={**handshake.kept, **since})
@@ -195,7 +208,7 @@ class Oidc:
                 inner, keys, self.expected, nonce=kept.get("nonce", ""), access_token=access_token, now=now
             ),
         )
-        self._check_fresh(claims, kept)
+        proved_ago = self._proved_ago(claims, kept, now)
         documents = [claims]
         if self.use_userinfo and there.userinfo_endpoint is not None:
             documents.insert(0, self._userinfo(line, there.userinfo_endpoint, access_token, claims))
@@ -205,7 +218,7 @@ class Oidc:
             raise JoseError("the claim that is the subject is absent")
         sid = claims.get("sid")
         who = self.common.claims.identity(self.name, external_id, documents, acr=level, amr=methods)
-        return replace(who, session=sid if isinstance(sid, str) else None)
+        return replace(who, session=sid if isinstance(sid, str) else None, proved_ago=proved_ago)
 
     def _believing(self, line: Line, look: Callable[[KeySet], T]) -> T:
         """Look with the keys we have; a key nobody knows may be new, so fetch once more."""
@@ -231,13 +244,21 @@ class Oidc:
             raise JoseError("userinfo is about somebody else")
         return found
 
-    def _check_fresh(self, claims: Mapping[str, object], kept: Mapping[str, str]) -> None:
-        """Refuse a sign-in of before where one of now was asked for, as far as the provider says when it was."""
+    def _proved_ago(self, claims: Mapping[str, object], kept: Mapping[str, str], now: float) -> float | None:
+        """Return how long ago this person signed in there, or refuse one of before where one of now was asked for.
+
+        OpenID Connect Core section 2: whoever is asked with max_age says it.
+        """
         since, said = kept.get("fresh_since"), claims.get("auth_time")
-        if since is None or self.common.fresh_prompt != "login" or said is None:
-            return
-        if not isinstance(said, int | float) or said < int(since) - _FRESH_WITHIN:
+        if self.common.fresh is Fresh.BELIEVED:
+            return 0.0
+        if said is None and since is None:
+            return None
+        if not isinstance(said, int | float) or isinstance(said, bool) or not 0 < said <= now + _FRESH_WITHIN:
+            raise JoseError("auth_time is none")
+        if since is not None and said < int(since) - _FRESH_WITHIN:
             raise JoseError("auth_time is of before")
+        return max(now - said, 0.0)
 
     def _discover(self, line: Line) -> Metadata:
         document = line.get_object(self.issuer.rstrip("/") + DISCOVERY)

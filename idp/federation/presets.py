@@ -34,7 +34,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         settings={
             "issuer": "https://accounts.google.com",
             "scope": ["openid", "email", "profile"],
-            "fresh_prompt": "select_account",
+            "fresh": "never",
         },
         claims={"username": "email", "hd": "hd"},
     ),
@@ -85,6 +85,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
             "scope": ["openid", "email", "name"],
             "response_mode": "form_post",
             "auth_method": "apple",
+            "fresh": "never",
             "pkce": False,  # its metadata name no method; the nonce ties the code to the browser
             "userinfo": False,
         },
@@ -139,6 +140,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         title="Slack",
         settings={
             "issuer": "https://slack.com",
+            "fresh": "never",
             "scope": ["openid", "email", "profile"],
             "auth_method": "client_secret_post",
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import ForeignKey, bindparam, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -14,9 +15,14 @@ from idp.store.ids import new_id
 from idp.store.prepared import Prepared
 from idp.store.types import Base, JsonList
 
+UNPROVED: Final = dt.datetime.fromtimestamp(0, dt.UTC)
+
 
 class BrowserSession(Base):
-    """One signed-in browser, with how and when its person signed in."""
+    """One signed-in browser, with how and when its person signed in.
+
+    `auth_time` is UNPROVED where another provider did not say when: long ago for every rule that asks.
+    """
 
     __tablename__ = "session"
 
@@ -49,16 +55,17 @@ def create(
     now: dt.datetime,
     idle_expires_at: dt.datetime,
     expires_at: dt.datetime,
+    auth_time: dt.datetime | None = None,
     user_agent: str | None = None,
     ip: str | None = None,
 ) -> BrowserSession:
-    """Insert a session that begins now."""
+    """Insert a session that begins now, by a sign-in of now unless it is said to be older."""
     session = rows.fresh(
         BrowserSession,
         id=new_id(),
         cookie_hash=cookie_hash,
         account_id=account_id,
-        auth_time=now,
+        auth_time=auth_time or now,
         acr=acr,
         amr=amr,
         created_at=now,

@@ -21,6 +21,10 @@ WORDS: Final[Mapping[object, tuple[str, str]]] = {
         "This way back does not fit",
         "You may have come here twice, from another browser, or too late. Begin again at the app.",
     ),
+    "not_fresh": (
+        "{label} will not do here",
+        "The app wants to know that you sign in just now, and {label} cannot show that. Choose another way.",
+    ),
     Outcome.DENIED: ("You are not signed in", "{label} says that you did not agree. You can choose another way."),
     Outcome.UNTRUSTED: (
         "We could not believe the answer",

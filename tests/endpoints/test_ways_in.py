@@ -383,6 +383,43 @@ def test_who_takes_a_way_in_away_stays_signed_in_and_nobody_else_who_came_by_it(
     assert other.http.get(WAYS).status_code == 401
 
 
+@pytest.mark.usefixtures("connected")
+@pytest.mark.attack("LG17")
+def test_the_word_of_a_provider_that_does_not_say_when_is_enough_where_it_is_the_only_one(
+    browser: Browser, web_app: App, upstream: Upstream, services: Any, clock: FakeClock
+) -> None:
+    upstream.answers.id_token = lambda claims: {name: claims[name] for name in claims if name != "auth_time"}
+    come_in(browser, web_app, upstream)
+    assert f"{WAYS}/elsewhere" in Page(browser.get(WAYS).text).links
+    clock.advance(601)
+    assert "Sign in again" in browser.get(WAYS).text
+    clock.advance(-601)
+
+    with services.db.write() as tx:
+        accounts.set_password(tx, accounts.listing(tx)[0].id, "$argon2id$x", services.clock())
+
+    assert "Sign in again" in browser.get(WAYS).text
+
+
+@pytest.mark.usefixtures("connected")
+@pytest.mark.attack("FD12")
+def test_whoever_has_a_password_in_a_directory_adds_a_way_in_with_it(
+    browser: Browser, web_app: App, upstream: Upstream, services: Any
+) -> None:
+    come_in(browser, web_app, upstream)
+    with services.db.write() as tx:
+        row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=services.clock())
+        named = {"external_id": "guid-1", "username": "ada", "username_key": "ada", "email": None}
+        mine = accounts.listing(tx)[0].id
+        identity.create(tx, connector_id=row.id, account_id=mine, now=services.clock(), **named)
+
+    page = Page(browser.get(WAYS).text)
+
+    assert f"{WAYS}/elsewhere" not in page.links
+    assert "sign in again with the password of this account" in page.text
+    assert browser.http.get(f"{WAYS}/elsewhere").headers["Location"] == WAYS
+
+
 @pytest.mark.attack("FD7")
 @pytest.mark.usefixtures("connected")
 def test_a_directory_is_not_taken_away_by_whoever_has_another_way_in(

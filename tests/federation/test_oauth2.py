@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from idp.federation.code_flow import Fresh
 from idp.federation.connector import Identity, Made, Misconfigured, NotSignedIn, Outcome, RedirectConnector
 from idp.federation.oauth2 import OAuth2
 from tests.fixtures.elsewhere import BACK, pairs
@@ -72,6 +74,14 @@ def test_asks_with_pkce_and_state(github: OAuth2) -> None:
     assert len(asked["state"][0]) >= 43
     assert "nonce" not in asked
     assert "prompt" not in asked
+
+
+def test_nobody_knows_when_somebody_signed_in_unless_the_operator_does(github: OAuth2, upstream: Upstream) -> None:
+    assert not github.fresh
+    assert sign_in(github, upstream).proved_ago is None
+    asking = replace(github, common=replace(github.common, fresh=Fresh.BELIEVED))
+    assert asking.fresh
+    assert sign_in(asking, upstream).proved_ago == 0
 
 
 WRONG: dict[str, Callable[[Upstream], Any]] = {

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from idp.federation import oidc
-from idp.federation.connector import Made, Misconfigured, NotSignedIn, Outcome, RedirectConnector
+from idp.federation.connector import Identity, Made, Misconfigured, NotSignedIn, Outcome, RedirectConnector
 from idp.federation.oidc import Oidc
 from idp.jose import strict
 from idp.jose.keys import SigningKey
@@ -39,19 +40,71 @@ def test_asks_with_pkce_state_and_nonce_that_are_new_each_time(upstream: Upstrea
     assert "verifier" not in first
 
 
-def test_asks_for_a_new_sign_in_where_the_app_wants_one(upstream: Upstream) -> None:
-    assert _asked(connected(upstream).begin(BACK, fresh=True).url)["prompt"] == "login"
+def test_asks_for_a_new_sign_in_and_when_it_was_where_the_app_wants_one(upstream: Upstream) -> None:
+    asked = _asked(connected(upstream).begin(BACK, fresh=True).url)
+    assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+    assert "prompt" not in _asked(connected(upstream).begin(BACK).url)
+    assert _asked(connected(upstream).begin(BACK, choose=True).url)["prompt"] == "select_account"
 
 
-def test_refuses_a_sign_in_of_yesterday_where_the_app_wants_a_new_one(upstream: Upstream) -> None:
-    upstream.person["auth_time"] = time.time() - 86_400
-    connector = connected(upstream)
-    handshake = connector.begin(BACK, fresh=True)
+def come(connector: Oidc, upstream: Upstream, *, fresh: bool) -> Identity:
+    handshake = connector.begin(BACK, fresh=fresh)
+    return connector.finish(pairs(upstream.visit(handshake.url)), handshake.kept, BACK)
+
+
+HOUR = 3600.0
+UNFIT: dict[str, Callable[[], Any]] = {
+    "of yesterday": lambda: time.time() - 24 * HOUR,
+    "of two minutes before": lambda: time.time() - 120,
+    "of tomorrow": lambda: time.time() + 24 * HOUR,
+    "no moment": lambda: "yesterday",
+    "true": lambda: True,
+    "before all": lambda: 0,
+    "absent": lambda: None,
+}
+
+
+@pytest.mark.spec("OpenID Connect Core section 3.1.2.1")
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_refuses_a_sign_in_that_is_not_of_now_where_the_app_wants_one(upstream: Upstream, unfit: str) -> None:
+    said = UNFIT[unfit]()
+    upstream.answers.id_token = lambda claims: {
+        name: value for name, value in {**claims, "auth_time": said}.items() if value is not None
+    }
 
     with pytest.raises(NotSignedIn) as refused:
-        connector.finish(pairs(upstream.visit(handshake.url)), handshake.kept, BACK)
+        come(connected(upstream), upstream, fresh=True)
 
-    assert refused.value.code == "auth_time is of before"
+    assert refused.value.outcome is Outcome.UNTRUSTED
+    assert refused.value.code.startswith("auth_time is ")
+
+
+def test_says_when_somebody_signed_in_there_as_far_as_it_is_told(upstream: Upstream) -> None:
+    def ago(**more: Any) -> float | None:
+        return come(connected(upstream, **more), upstream, fresh=False).proved_ago
+
+    upstream.person["auth_time"] = time.time() - HOUR
+    assert ago() == pytest.approx(HOUR, abs=60)
+    assert ago(fresh="never") == pytest.approx(HOUR, abs=60)
+    assert ago(fresh="believed") == 0
+    upstream.person["auth_time"] = time.time() + 30  # their clock
+    assert ago() == 0
+    upstream.answers.id_token = lambda claims: {name: claims[name] for name in claims if name != "auth_time"}
+    assert ago() is None
+    assert ago(fresh="believed") == 0
+
+
+def test_a_provider_that_says_nothing_may_be_known_to_ask_each_time(upstream: Upstream) -> None:
+    connector = connected(upstream, fresh="believed")
+    upstream.answers.id_token = lambda claims: {name: claims[name] for name in claims if name != "auth_time"}
+    asked = _asked(connector.begin(BACK, fresh=True).url)
+    assert (asked["prompt"], "max_age" in asked) == ("login", False)
+    assert come(connector, upstream, fresh=True).proved_ago == 0
+
+
+@pytest.mark.parametrize(("how", "can"), [({}, True), ({"fresh": "believed"}, True), ({"fresh": "never"}, False)])
+def test_says_whether_it_can_be_asked_for_a_sign_in_of_now(upstream: Upstream, how: Any, *, can: bool) -> None:
+    assert connected(upstream, **how).fresh is can
 
 
 def test_a_no_of_the_person_is_told_apart(upstream: Upstream) -> None:

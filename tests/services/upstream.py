@@ -159,6 +159,7 @@ class Upstream:
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 300,
+            "auth_time": now,
             "at_hash": half_hash(access_token, "ES256"),
             **({"nonce": grant.nonce} if grant.nonce else {}),
             **({"amr": self.amr} if self.amr else {}),

@@ -7,6 +7,7 @@ cookie: it is turned into a GET of ours, which does.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
@@ -23,6 +24,7 @@ from idp.protocol import form as parameters
 from idp.protocol import prompt
 from idp.protocol.errors import InvalidRequest
 from idp.store import signin, upstream_session
+from idp.store.session import UNPROVED
 from idp.web import cookies, elsewhere, form, metrics, refused
 from idp.web.answer import NO_STORE
 from idp.web.pages import page
@@ -61,8 +63,27 @@ def buttons(visit: Visit) -> list[dict[str, str]]:
             "icon": elsewhere.icon(ready.connector.brand),
         }
         for ready in services().connectors.redirecting(visit.now)
-        if isinstance(ready.connector, RedirectConnector)
+        if isinstance(ready.connector, RedirectConnector) and _will_do(visit, ready.connector)
     ]
+
+
+def left_out(visit: Visit) -> list[str]:
+    """Name the providers that have no button because they cannot show that somebody signs in just now."""
+    live = services().connectors.redirecting(visit.now)
+    return [
+        ready.label
+        for ready in live
+        if isinstance(ready.connector, RedirectConnector) and not _will_do(visit, ready.connector)
+    ]
+
+
+def _will_do(visit: Visit, connector: RedirectConnector) -> bool:
+    """Say whether a sign-in by a connector is what the app asks for (OpenID Connect Core section 3.1.2.1)."""
+    return connector.fresh or not _of_now(visit)
+
+
+def _of_now(visit: Visit) -> bool:
+    return prompt.LOGIN in visit.request.prompt or visit.request.max_age is not None
 
 
 def home_of(visit: Visit, username: str) -> str | None:
@@ -82,9 +103,11 @@ def begin(name: str) -> ResponseReturnValue:
     visit = visits.at(Step.LOGIN)
     ready, connector = _connector(name, visit.signin.id)
     asked = visit.request
-    fresh = bool(asked.prompt & {prompt.LOGIN, prompt.SELECT_ACCOUNT}) or asked.max_age is not None
+    if not _will_do(visit, connector):
+        return _page("not_fresh", ready, _onward(visit.signin.id, "Choose another way"), 400)
+    choose = prompt.SELECT_ACCOUNT in asked.prompt
     try:
-        shake = connector.begin(elsewhere.back(name), login_hint=asked.login_hint, fresh=fresh)
+        shake = connector.begin(elsewhere.back(name), login_hint=asked.login_hint, fresh=_of_now(visit), choose=choose)
     except NotSignedIn as refusal:
         return _refuse(ready, refusal, visit.signin.id)
     with services().db.write() as tx:
@@ -151,6 +174,7 @@ def _signed_in(visit: Visit, ready: Ready, who: Identity) -> Response:
             ip=caller(),
             amr=("fed", *who.amr),
             level=who.acr,
+            proved_at=UNPROVED if who.proved_ago is None else visit.now - timedelta(seconds=who.proved_ago),
         )
         upstream_session.put(
             tx,

@@ -191,4 +191,5 @@ def _page(visit: Visit, username: str, error: dict[str, str] | None = None, stat
         username=username,
         error=error,
         others=elsewhere.buttons(visit),
+        left_out=elsewhere.left_out(visit),
     )

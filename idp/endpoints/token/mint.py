@@ -14,6 +14,7 @@ from idp.jose.sign import sign
 from idp.protocol.confirmation import token_type
 from idp.store import reference_token
 from idp.store.digests import digest, new_secret
+from idp.store.session import UNPROVED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,11 +168,9 @@ def _id_token(  # noqa: PLR0917 - each is a fact of its own
 
 def _authentication(grant: Grant) -> dict[str, object]:
     """How and when the person signed in (RFC 9068 section 2.2.1, OpenID Connect Core section 2)."""
-    facts: dict[str, object] = {
-        "auth_time": int(grant.auth_time.timestamp()),
-        "acr": grant.acr,
-        "amr": list(grant.amr),
-    }
+    facts: dict[str, object] = {"acr": grant.acr, "amr": list(grant.amr)}
+    if grant.auth_time != UNPROVED:  # a gateway that asks for a recent sign-in then has none
+        facts["auth_time"] = int(grant.auth_time.timestamp())
     if grant.session_id is not None:
         facts["sid"] = grant.session_id
     return facts

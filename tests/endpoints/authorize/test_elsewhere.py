@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -19,6 +22,7 @@ from idp.store.account import Account
 from idp.store.database import Database
 from tests.fixtures.browser import Browser, parameters
 from tests.fixtures.clients import App
+from tests.fixtures.clock import FakeClock
 from tests.fixtures.markup import Page
 from tests.fixtures.people import Authenticator, Person
 from tests.services.upstream import Upstream
@@ -436,3 +440,86 @@ def _link(services: Any, person: Person, upstream: Upstream) -> None:
             email=None,
             now=services.clock(),
         )
+
+
+OF_NOW: list[dict[str, Any]] = [{"prompt": "login"}, {"max_age": "0"}, {"max_age": "600"}]
+
+
+@pytest.mark.spec("OpenID Connect Core section 3.1.2.1")
+@pytest.mark.parametrize("asked", OF_NOW)
+def test_who_cannot_show_a_sign_in_of_now_is_not_asked_for_one(
+    browser: Browser, web_app: App, connect: Connect, asked: dict[str, Any]
+) -> None:
+    connect(fresh="never")
+    usual = next(each for each in Page(browser.authorize(web_app).text).links if "/federation/elsewhere?" in each)
+
+    page = browser.authorize(web_app, **asked)
+
+    assert not [each for each in Page(page.text).links if "/federation/elsewhere?" in each]
+    assert "Without Elsewhere here" in Page(page.text).text
+    typed = browser.http.get(usual.partition("?")[0] + "?" + urlsplit(page.request.url).query)
+    assert typed.status_code == 400
+    assert "Elsewhere will not do here" in Page(typed.text).text
+
+
+@pytest.mark.parametrize("asked", OF_NOW)
+def test_who_can_is_asked_for_one_and_says_when_it_was(
+    browser: Browser, web_app: App, connect: Connect, upstream: Upstream, clock: FakeClock, asked: dict[str, Any]
+) -> None:
+    connect()
+    page = browser.authorize(web_app, **asked)
+    assert "left-out" not in Page(page.text).ids
+
+    response = back(browser, upstream, page)
+
+    answer = parameters(browser.submit(response, "consent-allow") if response.status_code == 200 else response)
+    claims = identity_of(browser.redeem(web_app, answer["code"]).get_json())
+    assert abs(claims["auth_time"] - clock.timestamp) < 60
+
+
+@pytest.mark.parametrize("asked", [{"prompt": "login"}, {"max_age": "600"}])
+def test_a_sign_in_of_yesterday_there_is_none_where_one_of_now_is_asked_for(
+    browser: Browser, web_app: App, connect: Connect, upstream: Upstream, asked: dict[str, Any]
+) -> None:
+    connect()
+    upstream.person["auth_time"] = time.time() - 86_400
+
+    response = back(browser, upstream, browser.authorize(web_app, **asked))
+
+    assert (response.status_code, Page(response.text).title) == (400, "We could not believe the answer - Gatehouse")
+
+
+@pytest.mark.spec("RFC 9470 section 4")
+def test_of_a_sign_in_that_nobody_dates_no_token_says_that_it_was_now(
+    browser: Browser, web_app: App, connect: Connect, upstream: Upstream
+) -> None:
+    connect()
+    upstream.answers.id_token = lambda claims: {name: claims[name] for name in claims if name != "auth_time"}
+
+    response = back(browser, upstream, browser.authorize(web_app))
+
+    answer = parameters(browser.submit(response, "consent-allow") if response.status_code == 200 else response)
+    tokens = browser.redeem(web_app, answer["code"]).get_json()
+    assert "auth_time" not in identity_of(tokens)
+    assert "auth_time" not in identity_of(tokens, "access_token")
+    # The app that asks how long ago it was has it asked again.
+    assert "login-submit" in Page(browser.authorize(web_app, max_age="86400").text).ids
+
+
+def test_a_sign_in_of_an_hour_ago_there_is_as_old_here(
+    browser: Browser, web_app: App, connect: Connect, upstream: Upstream, clock: FakeClock
+) -> None:
+    connect()
+    upstream.person["auth_time"] = time.time() - 3600
+    response = back(browser, upstream, browser.authorize(web_app))
+    answer = parameters(browser.submit(response, "consent-allow") if response.status_code == 200 else response)
+    claims = identity_of(browser.redeem(web_app, answer["code"]).get_json())
+    assert abs(claims["auth_time"] - (clock.timestamp - 3600)) < 60
+    assert "login-submit" in Page(browser.authorize(web_app, max_age="3000").text).ids
+    assert "login-submit" not in Page(browser.authorize(web_app, max_age="4200").text).ids
+
+
+def identity_of(tokens: dict[str, str], which: str = "id_token") -> dict[str, Any]:
+    """Read the claims of a token."""
+    body = tokens[which].split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
