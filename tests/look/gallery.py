@@ -205,6 +205,15 @@ def _elsewhere() -> Iterator[Page]:
         ],
     )
     yield page(
+        "login-left-out",
+        "authorize/login.html",
+        client_name="Orders Desk",
+        username="ada",
+        error=None,
+        others=[],
+        left_out=["Google", "GitHub"],
+    )
+    yield page(
         "elsewhere-link-first",
         "authorize/elsewhere.html",
         title="You have an account here already",
