@@ -17,7 +17,7 @@ from idp.accounts.administration import name_problem
 from idp.federation.connector import Identity
 from idp.store import account as accounts
 from idp.store import connector as connectors
-from idp.store import event
+from idp.store import event, invitation
 from idp.store import identity as store
 from idp.store.account import Account, canonical_login
 
@@ -66,8 +66,7 @@ def arrive(tx: Session, ready: Ready, who: Identity, now: datetime) -> Arrived:
     if found is None:
         store.alone(tx)  # two first sign-ins of one person make one account
         found = store.with_account(tx, ready.id, who.external_id)
-    created = found is None
-    link, account = found or _first_time(tx, ready, who, now)
+    link, account, created = (*found, False) if found is not None else _first_time(tx, ready, who, now)
     accounts.hold(tx, account.id)
     tx.refresh(account)
     reopened = standing.reopen(tx, link, account, who, now)
@@ -172,7 +171,11 @@ def tell_roles(tx: Session, account_id: str, now: datetime) -> None:
     event.tell(tx, "account", [account_id], now, reason="roles changed", not_before=next_second)
 
 
-def _first_time(tx: Session, ready: Ready, who: Identity, now: datetime) -> tuple[store.Identity, Account]:
+def _first_time(tx: Session, ready: Ready, who: Identity, now: datetime) -> tuple[store.Identity, Account, bool]:
+    """Link somebody new to the account that waits for them, or to a new one."""
+    invited = _invited(tx, ready, who, now)
+    if invited is not None:
+        return _linked(tx, ready, who, invited, now), invited, False
     if ready.provisioning == "linked":
         raise NotWelcome(Unwelcome.NOT_LINKED)
     if not _of_a_domain_that_may_come(ready, who):
@@ -180,7 +183,15 @@ def _first_time(tx: Session, ready: Ready, who: Identity, now: datetime) -> tupl
     if who.email is not None and who.email_verified and accounts.find_by_login(tx, who.email) is not None:
         raise NotWelcome(Unwelcome.LINK_FIRST)
     account = accounts.create(tx, username=_free_name(tx, ready, who), now=now)
-    return _linked(tx, ready, who, account, now), account
+    return _linked(tx, ready, who, account, now), account, True
+
+
+def _invited(tx: Session, ready: Ready, who: Identity, now: datetime) -> Account | None:
+    """Return the account that an operator has made for whoever has this verified e-mail there."""
+    if who.email is None or not who.email_verified:
+        return None
+    account_id = invitation.claim(tx, connector_id=ready.id, email_key=canonical_login(who.email), now=now)
+    return None if account_id is None else accounts.find(tx, account_id)
 
 
 def _of_a_domain_that_may_come(ready: Ready, who: Identity) -> bool:

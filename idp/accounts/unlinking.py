@@ -21,6 +21,11 @@ DIRECTORIES: Final = frozenset({Kind.LDAP, Kind.ACTIVE_DIRECTORY})
 UNLINKED: Final = "unlinked"
 
 
+def has_way_in(tx: Session, account: Account) -> bool:
+    """Say whether somebody signs in to an account already."""
+    return account.password_hash is not None or bool(store.of_account(tx, account.id))
+
+
 def has_another(tx: Session, account: Account) -> bool:
     """Say whether an account has another way in than one identity."""
     return account.password_hash is not None or len(store.of_account(tx, account.id)) > 1

@@ -13,7 +13,7 @@ from rich.text import Text
 from idp.accounts import recovery
 from idp.audit.log import readable
 from idp.cli.key import answer
-from idp.store import api, client, connector, group, identity, session, totp
+from idp.store import api, client, connector, group, identity, invitation, session, totp
 from idp.store.account import Account
 from idp.store.api import Api
 from idp.store.client import Client
@@ -79,6 +79,7 @@ def account_facts(tx: Session, row: Account, now: dt.datetime) -> dict[str, obje
         "second_factor": [f"{each.label}{' (locked)' if each.locked_at else ''}" for each in factors],
         "recovery_codes_left": recovery.left(tx, row.id),
         "linked": linked(tx, row),
+        "invited": invited(tx, row, now),
         "must_use_second_factor": row.must_enrol,
         "groups": [each.name for each in group.of_account(tx, row.id)],
         "sessions": len(session.of_account(tx, row.id, now)),
@@ -93,6 +94,15 @@ def linked(tx: Session, row: Account) -> list[str]:
     return [
         f"{names[each.connector_id]}: {each.username}{' (closed there)' if each.closed_at else ''}"
         for each in identity.of_account(tx, row.id)
+    ]
+
+
+def invited(tx: Session, row: Account, now: dt.datetime) -> list[str]:
+    """Say by which connectors somebody may take an account, with which e-mail, until when."""
+    names = {each.id: each.name for each in connector.listing(tx)}
+    return [
+        f"{names[each.connector_id]}: {each.email_key} until {stamp(each.expires_at)}"
+        for each in invitation.of_account(tx, row.id, now)
     ]
 
 

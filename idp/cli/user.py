@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -11,8 +12,8 @@ from idp.accounts.administration import BadClaim
 from idp.cli.connector_rows import find as find_connector
 from idp.cli.context import Context, opened
 from idp.cli.key import config_option, json_option
-from idp.cli.shown import account_facts, account_line, facts, show, table
-from idp.store import account, group, identity
+from idp.cli.shown import account_facts, account_line, facts, show, stamp, table
+from idp.store import account, group, identity, invitation
 from idp.store.account import Account
 from idp.store.database import Session
 
@@ -170,6 +171,34 @@ def unlock(login: str, config: Path | None, *, as_json: bool) -> None:
         administration.unlock(tx, found, throttle=context.throttle)
         context.record(tx, "user.unlocked", account_id=found.id)
     show({"username": found.username}, as_json=as_json, told_as=f"{found.username} can try again.")
+
+
+@cli.command(name="invite")
+@click.argument("login")
+@click.argument("connector")
+@click.option("--email", help="The address by which that connector knows the person; else that of the account.")
+@click.option("--days", type=click.IntRange(1, 365), default=14, show_default=True, help="How long it holds.")
+@config_option
+@json_option
+def invite(login: str, connector: str, email: str | None, days: int, config: Path | None, *, as_json: bool) -> None:
+    """Let a person take this account by signing in at a connector, once, with a verified e-mail.
+
+    For an account that has no way in yet: `idp user create LOGIN --email ADDRESS --no-password`.
+    """
+    with opened(config) as context, context.db.write() as tx:
+        found, row = context.account(tx, login), find_connector(tx, connector)
+        address = email or found.email
+        if address is None or administration.name_problem(found.username, address) is not None:
+            raise click.ClickException("say by --email which address the person has there")
+        if unlinking.has_way_in(tx, found):
+            raise click.ClickException("they have a way in already, and link another one at /account/ways-in")
+        until = context.now + timedelta(days=days)
+        key = account.canonical_login(address)
+        invitation.put(tx, account_id=found.id, connector_id=row.id, email_key=key, expires_at=until)
+        context.record(tx, "user.invited", account_id=found.id, connector=row.name)
+    told = {"username": found.username, "connector": row.name, "email": address, "until": stamp(until)}
+    told_as = f"{address}, verified at {row.name}, takes the account {found.username} until {stamp(until)}."
+    show(told, as_json=as_json, told_as=told_as)
 
 
 @cli.command(name="unlink")

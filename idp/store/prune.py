@@ -17,6 +17,7 @@ from idp.store.device import Device
 from idp.store.event import Event, Stream
 from idp.store.grant import Grant
 from idp.store.handshake import Handshake
+from idp.store.invitation import Invitation
 from idp.store.reference_token import ReferenceToken
 from idp.store.refresh_token import RefreshToken
 from idp.store.session import BrowserSession
@@ -52,6 +53,7 @@ def rules(now: dt.datetime, *, stop: int) -> tuple[Rule, ...]:
         # Anybody can begin a sign-in: those that nobody went on with take no room for a day.
         (Signin, Signin.id, or_(Signin.expires_at < day, and_(Signin.account_id.is_(None), Signin.expires_at < hour))),
         (Handshake, Handshake.id, Handshake.expires_at < hour),
+        (Invitation, Invitation.account_id, Invitation.expires_at < day),
         (Code, Code.id, Code.expires_at < day),
         # Used ones stay while they could be replayed: they are how a stolen family is noticed.
         (RefreshToken, RefreshToken.id, RefreshToken.idle_expires_at < day),

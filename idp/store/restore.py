@@ -41,6 +41,7 @@ LEFT_BEHIND = frozenset(
         "event_stream",
         "event_waiting",
         "handshake",
+        "invitation",
         "lease",
         "recovery_code",
         "reference_token",

@@ -18,6 +18,7 @@ from idp.store.grant import Grant
 from idp.store.group import Group, GroupMember, GroupRole
 from idp.store.handshake import Handshake
 from idp.store.identity import Identity, IdentityRole
+from idp.store.invitation import Invitation
 from idp.store.lease import Lease
 from idp.store.meta import Meta
 from idp.store.reference_token import ReferenceToken
@@ -60,6 +61,7 @@ __all__ = [
     "Handshake",
     "Identity",
     "IdentityRole",
+    "Invitation",
     "Lease",
     "Meta",
     "RecoveryCode",

@@ -107,3 +107,11 @@ def corp(db: Database, clock: Callable[[], datetime]) -> Ready:
     with db.write() as tx:
         row = connector.put(tx, name="corp", kind="ldap", label="Corp", config={}, now=clock())
     return ready(row)
+
+
+@pytest.fixture
+def other(db: Database, clock: Callable[[], datetime]) -> Ready:
+    """Another directory."""
+    with db.write() as tx:
+        row = connector.put(tx, name="branch", kind="ldap", label="Branch", config={}, now=clock())
+    return ready(row)

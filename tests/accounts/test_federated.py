@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ import pytest
 from idp.accounts import federated, standing
 from idp.accounts.connectors import Ready
 from idp.accounts.federated import NotWelcome, Taken, Unwelcome, domain_of
-from idp.federation.connector import Membership
-from idp.store import account, api, connector, group, identity, role
-from idp.store.account import Account
+from idp.federation.connector import Identity, Membership
+from idp.store import account, api, connector, group, identity, invitation, role
+from idp.store.account import Account, canonical_login
 from idp.store.database import Database
 from tests.accounts.elsewhere import ADA, arrive
 
@@ -149,6 +150,88 @@ def test_nobody_has_verified_a_number_that_has_just_come(db: Database, corp: Rea
     assert claims(phone_number="+41440000001") == known
     assert claims(phone_number="+41440000002") == {"phone_number": "+41440000002"}
     assert claims(**known) == known
+
+
+def invite(db: Database, corp: Ready, clock: Any, *, email: str = "ada@corp.test", **more: Any) -> Account:
+    """Make an account that nobody has a way in to, and invite somebody to it for a day."""
+    with db.write() as tx:
+        made = account.create(tx, username="countess", now=clock(), **more)
+        until = clock() + timedelta(days=1)
+        key = canonical_login(email)
+        invitation.put(tx, account_id=made.id, connector_id=corp.id, email_key=key, expires_at=until)
+        return made
+
+
+@pytest.mark.parametrize("provisioning", ["linked", "open", "domains"])
+def test_whoever_was_invited_takes_the_account_that_waits_for_them(
+    db: Database, corp: Ready, clock: Any, provisioning: str
+) -> None:
+    waiting = invite(db, corp, clock)
+    place = replace(corp, provisioning=provisioning)
+    assert arrive(db, place, replace(ADA, email="ADA@Corp.test"), clock).id == waiting.id
+    assert arrive(db, place, ADA, clock).id == waiting.id
+    with db.read() as tx:
+        assert not invitation.of_account(tx, waiting.id, clock())
+
+
+@pytest.mark.attack("FD12")
+@pytest.mark.parametrize(
+    "who",
+    [
+        replace(ADA, email_verified=False),
+        replace(ADA, email=None),
+        replace(ADA, email="ada@corp.test.evil.test"),
+        replace(ADA, email="bob@corp.test"),
+    ],
+)
+def test_an_invitation_is_for_a_verified_address_alone(db: Database, corp: Ready, clock: Any, who: Identity) -> None:
+    invite(db, corp, clock)
+    with pytest.raises(NotWelcome):
+        arrive(db, replace(corp, provisioning="linked"), who, clock)
+
+
+@pytest.mark.attack("FD12")
+def test_an_invitation_is_good_once_for_one_connector_and_for_its_time(
+    db: Database, corp: Ready, other: Ready, clock: Any
+) -> None:
+    waiting = invite(db, corp, clock)
+    with pytest.raises(NotWelcome):
+        arrive(db, replace(other, provisioning="linked"), ADA, clock)
+    clock.advance(86_400)
+    with pytest.raises(NotWelcome):
+        arrive(db, replace(corp, provisioning="linked"), ADA, clock)
+    clock.advance(-1)
+    assert arrive(db, corp, ADA, clock).id == waiting.id
+    with pytest.raises(NotWelcome):
+        arrive(db, replace(corp, provisioning="linked"), replace(ADA, external_id="guid-2"), clock)
+
+
+@pytest.mark.attack("FD12")
+@pytest.mark.parametrize("why", ["password", "identity", "closed"])
+def test_an_account_with_a_way_in_is_given_to_nobody_who_was_invited_before(
+    db: Database, corp: Ready, other: Ready, clock: Any, why: str
+) -> None:
+    waiting = invite(db, corp, clock)
+    with db.write() as tx:
+        if why == "password":
+            account.set_password(tx, waiting.id, "x", clock())
+        elif why == "closed":
+            account.disable(tx, waiting.id, clock())
+        else:
+            federated.link(tx, other, ADA, waiting, clock())
+    with pytest.raises(NotWelcome):
+        arrive(db, replace(corp, provisioning="linked"), ADA, clock)
+
+
+def test_of_two_invitations_to_one_address_the_last_counts(db: Database, corp: Ready, clock: Any) -> None:
+    first = invite(db, corp, clock)
+    with db.write() as tx:
+        second = account.create(tx, username="second", now=clock())
+        until = clock() + timedelta(days=1)
+        key = canonical_login("ada@corp.test")
+        invitation.put(tx, account_id=second.id, connector_id=corp.id, email_key=key, expires_at=until)
+        assert not invitation.of_account(tx, first.id, clock())
+    assert arrive(db, corp, ADA, clock).id == second.id
 
 
 def test_whom_a_connector_lets_in_is_said_per_connector(db: Database, corp: Ready, clock: Any) -> None:

@@ -11,21 +11,13 @@ from idp.accounts import administration, federated, standing
 from idp.accounts.connectors import Ready
 from idp.accounts.federated import NotWelcome, Unwelcome
 from idp.federation.connector import Outcome
-from idp.store import account, connector, identity
+from idp.store import account, identity
 from idp.store.account import Account
 from idp.store.database import Database
-from tests.accounts.elsewhere import ADA, arrive, ready
+from tests.accounts.elsewhere import ADA, arrive
 
 pytestmark = pytest.mark.attack("FD7")
 DISABLED = replace(ADA, standing=Outcome.DISABLED)
-
-
-@pytest.fixture
-def other(db: Database, clock: Any) -> Ready:
-    """Another directory."""
-    with db.write() as tx:
-        row = connector.put(tx, name="branch", kind="ldap", label="Branch", config={}, now=clock())
-    return ready(row)
 
 
 @pytest.fixture

@@ -162,6 +162,24 @@ def linked(cli: Cli, ada: Any, clock: Any) -> str:
     return "corp"
 
 
+def test_invites_somebody_to_an_account_that_has_no_way_in_yet(cli: Cli, ada: Any, linked: str) -> None:
+    cli.told("user", "create", "eve", "--email", "eve@example.org", "--no-password")
+    told = cli.json("user", "invite", "eve", linked, "--days", "3")
+    assert (told["username"], told["connector"], told["email"]) == ("eve", "corp", "eve@example.org")
+    assert cli.json("user", "show", "eve")["invited"] == [f"corp: eve@example.org until {told['until']}"]
+    assert "takes the account eve" in cli.told("user", "invite", "eve", linked, "--email", "e@corp.test")
+    (one,) = cli.json("user", "show", "eve")["invited"]
+    assert one.startswith("corp: e@corp.test until ")
+
+
+def test_invites_nobody_to_an_account_that_has_a_way_in(cli: Cli, ada: Any, linked: str) -> None:
+    assert "they have a way in already" in cli.refused("user", "invite", "ada", linked)
+    assert "no such connector" in cli.refused("user", "invite", "ada", "elsewhere")
+    cli.told("user", "create", "eve", "--no-password")
+    assert "--email" in cli.refused("user", "invite", "eve", linked)
+    assert "--email" in cli.refused("user", "invite", "eve", linked, "--email", "nobody")
+
+
 def test_an_operator_takes_a_way_in_away(cli: Cli, ada: Any, linked: str, signed_in: str, clock: Any) -> None:
     assert cli.json("user", "show", "ada")["linked"] == ["corp: ada.l"]
     assert "no longer signs in by corp" in cli.told("user", "unlink", "ada", linked)

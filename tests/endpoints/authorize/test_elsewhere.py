@@ -456,7 +456,7 @@ def test_who_cannot_show_a_sign_in_of_now_is_not_asked_for_one(
     page = browser.authorize(web_app, **asked)
 
     assert not [each for each in Page(page.text).links if "/federation/elsewhere?" in each]
-    assert "Without Elsewhere here" in Page(page.text).text
+    assert "Elsewhere cannot be used here" in Page(page.text).text
     typed = browser.http.get(usual.partition("?")[0] + "?" + urlsplit(page.request.url).query)
     assert typed.status_code == 400
     assert "Elsewhere will not do here" in Page(typed.text).text
