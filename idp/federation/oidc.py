@@ -186,8 +186,7 @@ class Oidc:
 
     def public_keys(self) -> list[dict[str, str]]:
         """Return what the provider needs to believe us and to encrypt to us."""
-        opens = {key.kid: key.public_jwk() for key in self.envelope.keys.values()}
-        return [*code_flow.public_keys(self.common), *opens.values()]
+        return [*code_flow.public_keys(self.common), *(key.public_jwk() for key in self.envelope.keys)]
 
     def close(self) -> None:
         """Give up nothing: no connection is kept."""

@@ -22,9 +22,10 @@ STRANGER = DecryptionKey.read_pem(SigningKey.generate("ES256").private_pem()).pu
 
 
 def agreed(upstream: Upstream, *, kind: str = "ec", **more: object) -> Oidc:
-    """Connect, having agreed on what comes encrypted to our key."""
+    """Connect, having agreed on what comes encrypted to our key, or to keys, the one in use first."""
     settings = {"issuer": upstream.issuer, "client_id": CLIENT_ID, **more}
-    secrets = {"client_secret": upstream.settings()["client_secret"], "decryption_key": PEMS[kind].decode()}
+    pem = "".join(PEMS[each].decode() for each in kind.split())
+    secrets = {"client_secret": upstream.settings()["client_secret"], "decryption_key": pem}
     if not more.get("encrypted"):
         secrets.pop("decryption_key")
     return Oidc.make(Made(name="elsewhere", config=settings, secrets=secrets))
@@ -47,6 +48,22 @@ def test_an_encrypted_id_token_is_opened_and_then_believed(upstream: Upstream, k
     who = sign_in(agreed(upstream, kind=kind, encrypted=["id_token"]), upstream)
 
     assert (who.external_id, who.email) == ("u-1", "ada@elsewhere.example")
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+@pytest.mark.parametrize("ours", ["ec rsa", "rsa ec"])
+def test_while_keys_change_both_open(upstream: Upstream, kind: str, ours: str) -> None:
+    upstream.answers.sign = lambda claims: seal(OURS[kind], upstream.sign(claims).encode())
+    connector = agreed(upstream, kind=ours, encrypted=["id_token"])
+
+    assert sign_in(connector, upstream).external_id == "u-1"
+    assert [each["kid"] for each in connector.public_keys()] == [OURS[each]["kid"] for each in ours.split()]
+
+
+def test_while_keys_change_a_strangers_opens_as_little(upstream: Upstream) -> None:
+    upstream.answers.sign = lambda claims: seal(STRANGER, upstream.sign(claims).encode())
+
+    assert refusal(agreed(upstream, kind="ec rsa", encrypted=["id_token"]), upstream) == "cannot be decrypted"
 
 
 def signed_info(upstream: Upstream, **changes: object) -> Callable[[Claims], bytes]:
@@ -165,6 +182,12 @@ WRONG: list[tuple[dict[str, object], dict[str, str]]] = [
     ({}, {"decryption_key": PEMS["ec"].decode()}),
     ({"encrypted": ["everything"]}, {"decryption_key": PEMS["ec"].decode()}),
     ({"encrypted": ["id_token"]}, {"decryption_key": "hello"}),
+    ({"encrypted": ["id_token"]}, {"decryption_key": PEMS["ec"].decode() * 5}),
+    ({"encrypted": ["id_token"]}, {"decryption_key": PEMS["rsa"].decode() + "-----BEGIN X-----\n-----END X-----"}),
+    (
+        {"encrypted": ["id_token"]},
+        {"decryption_key": PEMS["rsa"].decode() + PEMS["ec"].decode(), "private_key": PEMS["ec"].decode()},
+    ),
     ({"encrypted": ["id_token"]}, {"decryption_key": PEMS["ec"].decode(), "private_key": PEMS["ec"].decode() + "\n"}),
 ]
 
