@@ -34,12 +34,15 @@ def free_port() -> int:
 
 
 def gone(pid: int) -> bool:
-    """Say whether a process has ended; a container's first process may leave it lying there."""
+    """Say whether a process has ended with all of its threads; a container's first process may leave it lying there.
+
+    Its first thread may be dead while another still holds its sockets, at which connections are taken.
+    """
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return state in "ZX"
 
 
 class Program:

@@ -74,7 +74,13 @@ class Provider:
         return datetime.now(UTC)
 
     def start(self) -> Self:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers, and not what is left of the one before.
+
+        Threads of one that was killed may hold its socket a moment longer, and the kernel takes connections for them.
+        """
+        deadline = time.monotonic() + GRACE
+        while _listening(self.port) and time.monotonic() < deadline:
+            time.sleep(0.005)
         chosen = () if self._server is None else ("--server", self._server)
         argv = [IDP, "run", "--config", self.config, *chosen]
         self.program = Program(argv, log=self.folder / "provider.log", cwd=self.folder)
