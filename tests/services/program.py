@@ -40,7 +40,7 @@ def gone(pid: int) -> bool:
     """
     try:
         state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+        return state in "ZX" and sum(1 for _ in Path(f"/proc/{pid}/task").iterdir()) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 
