@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from idp.gateway.config import ServerConfig
 from idp.gateway.pool import Pool
@@ -20,7 +21,7 @@ from idp.gateway.upstreams.model import Origin
 from idp.gateway.websocket.frames import Frames, close_frame
 from idp.gateway.websocket.model import WebSocket
 from idp.gateway.websocket.tunnel import Tunnel
-from tests.gateway.test_server import arrival
+from tests.gateway.test_server import Transport, arrival
 from tests.gateway.websocket.conftest import live_text
 from tests.gateway.websocket.peer import closed, opened
 
@@ -170,6 +171,19 @@ def test_a_pool_that_nobody_names_keeps_nothing(upstream):
         assert not pool.connections
 
     asyncio.run(walk())
+
+
+@pytest.mark.parametrize("kind", [GatewayProtocol, UpstreamConnection])
+def test_the_other_side_hears_who_does_not_read_and_who_does_again(kind):
+    heard = []
+    connection = kind.__new__(kind)
+    connection._side = SimpleNamespace(full=lambda: heard.append("full"), drained=lambda: heard.append("drained"))
+    connection.flow, connection.deadline = FlowControl(Transport()), 7.0
+    connection._running = connection._exchange = connection._writer = None
+    connection.pause_writing()
+    assert heard == ["full"]
+    connection.resume_writing()
+    assert heard == ["full", "drained"]
 
 
 @pytest.mark.attack("GW15")
