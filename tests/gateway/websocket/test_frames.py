@@ -21,7 +21,7 @@ from idp.gateway.upstreams.model import Origin
 from idp.gateway.websocket.frames import Frames, close_frame
 from idp.gateway.websocket.model import WebSocket
 from idp.gateway.websocket.tunnel import Tunnel
-from tests.gateway.test_server import Transport, arrival
+from tests.gateway.test_server import arrival
 from tests.gateway.websocket.conftest import live_text
 from tests.gateway.websocket.peer import closed, opened
 
@@ -178,7 +178,7 @@ def test_the_other_side_hears_who_does_not_read_and_who_does_again(kind):
     heard = []
     connection = kind.__new__(kind)
     connection._side = SimpleNamespace(full=lambda: heard.append("full"), drained=lambda: heard.append("drained"))
-    connection.flow, connection.deadline = FlowControl(Transport()), 7.0
+    connection.flow, connection.deadline = FlowControl(SimpleNamespace()), 7.0
     connection._running = connection._exchange = connection._writer = None
     connection.pause_writing()
     assert heard == ["full"]
