@@ -155,7 +155,7 @@ def _may_add(here: Current) -> bool:
     if not _proven(here):
         return False
     with services().db.read() as tx:
-        return not unlinking.has_password(tx, here.account) or bool({"pwd", "wia"} & set(here.session.amr))
+        return not unlinking.has_password(tx, here.account) or "pwd" in here.session.amr
 
 
 def _page(here: Current, status: int = 200, error: dict[str, str] | None = None) -> Response:

@@ -22,6 +22,7 @@ from idp.endpoints.authorize import visit as visits
 from idp.federation.connector import NotSignedIn, Outcome, TicketConnector
 from idp.protocol import prompt
 from idp.store import signin, used_jti
+from idp.store.session import UNPROVED
 from idp.web import cookies, metrics, refused
 from idp.web.services import caller, services, support_id
 
@@ -119,6 +120,7 @@ def _open(tx: Session, visit: Visit, ready: Ready, who: Identity) -> str:
         user_agent=request.user_agent.string,
         ip=caller(),
         amr=who.amr,
+        proved_at=UNPROVED,  # a machine shows its ticket for as long as somebody once signed in to it
     )
     signin.change(
         tx,

@@ -112,7 +112,8 @@ def test_a_ticket_signs_in_without_a_question_and_the_browser_has_our_proof(
         assert found is not None
         assert [each.username for each in identity.of_account(tx, found.id)] == [person]
         (held,) = session.of_account(tx, found.id, services.clock())
-        assert (held.acr, held.amr) == ("aal1", ["wia"])
+        assert (held.acr, held.amr, held.auth_time) == ("aal1", ["wia"], session.UNPROVED)
+    assert "login-submit" in Page(browser.authorize(web_app, max_age="86400").text).ids
 
 
 def test_by_ticket_and_by_password_it_is_the_same_account(
