@@ -14,18 +14,20 @@ from idp.accounts.connectors import Definition
 from idp.accounts.sync import Sync
 from idp.audit.log import readable
 from idp.cli import connector_trial
-from idp.cli.connector_rows import facts_of, find, in_words, refuse_declared, sealer_of
+from idp.cli.connector_rows import facts_of, find, in_words, refuse_declared, rules_of, sealer_of
 from idp.cli.context import opened, read_secret
 from idp.cli.key import config_option, json_option, moment
 from idp.cli.progress import bar
 from idp.cli.role import find_role
 from idp.cli.shown import facts, show, table
-from idp.federation.connector import PasswordConnector
+from idp.federation.connector import PasswordConnector, SyncedConnector
 from idp.federation.directory import examine
 from idp.store import connector as store
 from idp.store import identity
 
+DIRECTORIES = frozenset({"active_directory", "ldap"})
 PREFIXES = {"group:": "key", "name:": "name", "claim:": "claim"}
+UNREAD = "only a directory can be read; of other providers each sign-in brings what has changed"
 
 
 @click.group(name="connector")
@@ -94,7 +96,7 @@ def display(name: str, config: Path | None, *, as_json: bool) -> None:
             "provisioning": row.provisioning,
             "declared": row.declared,
             "config": row.config,
-            "rules": [f"{rule.match} {rule.pattern} -> {role.name}" for rule, role in store.rules(tx, row.id)],
+            "rules": rules_of(tx, row),
         }
     show(shown, as_json=as_json, told_as=lambda: facts(name, shown))
 
@@ -112,6 +114,9 @@ def sync(name: str, config: Path | None, *, full: bool, dry: bool, force: bool, 
         with context.db.read() as tx:
             row = find(tx, name)
         ready = connectors.make(row, sealer_of(context))
+        if not isinstance(ready.connector, SyncedConnector):
+            ready.connector.close()
+            raise click.ClickException(UNREAD)
         worker = Sync(
             db=context.db,
             audit=context.audit,
@@ -203,11 +208,11 @@ def map_group(
     with opened(config) as context, context.db.write() as tx:
         row, found = find(tx, name), find_role(tx, audience, role)
         rule = {"connector_id": row.id, "match": match, "pattern": pattern, "role_id": found.id}
-        if away:
-            if not federated.drop_rule(tx, **rule, now=context.now):
-                raise click.ClickException("there is no such rule; see `idp connector show`")
-        else:
+        if not away:
+            _refuse_hopeless(row.kind, match, pattern)
             store.add_rule(tx, **rule, now=context.now)
+        elif not federated.drop_rule(tx, **rule, now=context.now):
+            raise click.ClickException(f"there is no such rule; see `idp connector show {name}`")
         done = "connector.rule_removed" if away else "connector.rule_added"
         context.record(tx, done, connector=name, match=match, pattern=pattern, audience=audience, role=role)
     told = "The rule is gone." if away else f"{pattern} gives {role}, from the next sign-in or sync of each person."
@@ -231,6 +236,14 @@ def _described(name: str, file: Path) -> dict[str, object]:
     if isinstance(inner, Mapping) and isinstance(inner.get(name), Mapping):
         return dict(inner[name])
     return dict(found)
+
+
+def _refuse_hopeless(kind: str, match: str, pattern: str) -> None:
+    """Refuse a rule that nobody can ever match, which would look like one that works."""
+    if match == "claim" and not pattern.partition("=")[2]:
+        raise click.UsageError("write claim:NAME=VALUE")
+    if match == "key" and kind in DIRECTORIES and "=" not in pattern:
+        raise click.UsageError("group: wants the whole DN, as in group:CN=Clerks,...; name: means it by its name")
 
 
 def _pattern(group: str) -> tuple[str, str]:

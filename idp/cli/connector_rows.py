@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 import click
 
+from idp.accounts.explaining import WORDS
 from idp.cli.context import Context
 from idp.cli.shown import stamp
 from idp.federation.connector import Misconfigured
+from idp.store import api, identity
 from idp.store import connector as store
-from idp.store import identity
 from idp.store.database import Session
 from idp.store.sealed import Sealer, load_master_key
 
@@ -28,6 +29,15 @@ def facts_of(tx: Session, row: store.Connector) -> dict[str, object]:
         "last_sync": stamp(last.finished_at) if last else None,
         "trouble": last.trouble if last else None,
     }
+
+
+def rules_of(tx: Session, row: store.Connector) -> list[str]:
+    """Return the rules of a connector in the words of `idp connector map`."""
+    audiences = {each.id: each.audience for each in api.listing(tx)}
+    return [
+        f"{WORDS[rule.match]}:{rule.pattern} -> {audiences[role.api_id]} {role.name}"
+        for rule, role in store.rules(tx, row.id)
+    ]
 
 
 def find(tx: Session, name: str) -> store.Connector:

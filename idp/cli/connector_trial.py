@@ -85,7 +85,8 @@ def claims(name: str, file: IO[bytes], config: Path | None, *, as_json: bool) ->
 @click.command(name="keys")
 @click.argument("name")
 @config_option
-def keys(name: str, config: Path | None) -> None:
+@json_option
+def keys(name: str, config: Path | None, *, as_json: bool) -> None:  # noqa: ARG001 - a JWK Set is JSON either way
     """Print the public keys (a JWK Set) that the provider needs: by which we prove ourselves, to which it encrypts."""
     with opened(config) as context, in_words():
         with context.db.read() as tx:

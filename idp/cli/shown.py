@@ -37,8 +37,9 @@ def show(
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Table:
     """Draw rows of facts; the first column is never broken, because it is what the next command needs."""
-    drawn = Table(*columns, title=Text(title))
-    drawn.columns[0].no_wrap = True
+    drawn = Table(title=Text(title))
+    for index, column in enumerate(columns):
+        drawn.add_column(column, no_wrap=index == 0, overflow="fold")  # an address is broken, never cut
     for row in rows:
         drawn.add_row(*(_cell(row[column.replace(" ", "_")]) for column in columns))
     return drawn
@@ -48,7 +49,7 @@ def facts(title: str, row: Mapping[str, object]) -> Table:
     """Draw one thing: a line for each fact."""
     drawn = Table(title=Text(readable(title)), show_header=False)
     drawn.add_column(no_wrap=True)
-    drawn.add_column()
+    drawn.add_column(overflow="fold")
     for name, value in row.items():
         drawn.add_row(Text(name.replace("_", " ")), _cell(value))
     return drawn

@@ -27,6 +27,12 @@ class Preset:
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 
+WANTED: Final = {  # what an operator reads who left it out, or wrote something else
+    "tenant": "write the id of your own directory, in small letters: by common every tenant could answer",
+    "host": "write the host name alone, in small letters and without https://",
+    "realm": "write the name of the realm",
+}
+
 PRESETS: Final[Mapping[str, Preset]] = {
     "google": Preset(
         kind="oidc",
@@ -175,7 +181,9 @@ def apply(kind: str, table: Mapping[str, object]) -> dict[str, object]:
     if name is None:
         return dict(table)
     preset = PRESETS.get(name) if isinstance(name, str) else None
-    if preset is None or preset.kind != kind:
+    if preset is not None and preset.kind != kind:
+        raise Misconfigured(f'preset: this one is of kind = "{preset.kind}"')
+    if preset is None:
         known = ", ".join(sorted(each for each, found in PRESETS.items() if found.kind == kind))
         raise Misconfigured(f"preset: write one of {known}")
     filled = {} if "issuer" in table else _filled(preset, table)
@@ -193,6 +201,6 @@ def _filled(preset: Preset, table: Mapping[str, object]) -> dict[str, object]:
     for blank, shape in preset.blanks.items():
         word = table.get(blank)
         if not isinstance(word, str) or not shape.fullmatch(word):
-            raise Misconfigured(f"{blank}: this preset needs it, in small letters and without https://")
+            raise Misconfigured(f"{blank}: {WANTED[blank]}")
         words[blank] = word
     return {"issuer": str(preset.settings["issuer"]).format(**words)}

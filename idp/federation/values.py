@@ -17,6 +17,8 @@ class Values:
     def text(self, name: str, default: str | None = None) -> str:
         """Read a text that is not empty."""
         value = self._take(name, default)
+        if value == "":
+            raise Misconfigured(f"{name}: this setting is needed")
         if not isinstance(value, str) or not value.strip():
             raise Misconfigured(f"{name}: write a text in quotes")
         return value

@@ -35,6 +35,7 @@ def test_a_directory_is_added_tried_mapped_read_and_removed(cli: Any, orders: An
     assert "no rule is made" in walked["findings"][-1]["words"]
     cli.told("role", "create", "https://orders.example", "clerk", "--scope", "read")
     rule = ("connector", "map", "example", f"group:{group('outer')}", "https://orders.example", "clerk")
+    assert "the whole DN" in cli.refused(*rule[:3], "group:outer", *rule[4:])
     assert "gives clerk" in cli.told(*rule)
     walked = cli.json("connector", "test", "example", "--user", "alice")
     assert walked["findings"][-1]["words"] == "group outer gives clerk at https://orders.example: read"

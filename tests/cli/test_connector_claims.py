@@ -68,3 +68,17 @@ def test_prints_the_public_keys_that_a_provider_needs(cli: Cli, tmp_path: Path) 
 
     assert [each["use"] for each in told] == ["sig", "enc"]
     assert not any("d" in each for each in told)
+    assert cli.json("connector", "keys", "works")["keys"] == told
+
+
+@pytest.mark.usefixtures("google")
+def test_reading_what_is_no_directory_is_refused_in_words(cli: Cli) -> None:
+    assert "only a directory can be read" in cli.refused("connector", "sync", "google")
+
+
+@pytest.mark.usefixtures("google")
+def test_a_rule_is_shown_as_it_is_written_and_one_of_a_claim_without_a_value_is_refused(cli: Cli) -> None:
+    cli.told("role", "create", ORDERS, "clerk", "--scope", "read")
+    assert "claim:NAME=VALUE" in cli.refused("connector", "map", "google", "claim:hd", ORDERS, "clerk")
+    cli.told("connector", "map", "google", "claim:hd=example.org", ORDERS, "clerk")
+    assert cli.json("connector", "show", "google")["rules"] == [f"claim:hd=example.org -> {ORDERS} clerk"]
