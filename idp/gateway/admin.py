@@ -94,10 +94,18 @@ class Admin:
         loop, told = asyncio.get_running_loop(), False
         while self.server is None:
             try:
-                if self._address.unix is not None:
-                    self.server = await loop.create_unix_server(make, self._address.unix)
-                else:
-                    self.server = await loop.create_server(make, self._address.host, self._address.port)
+                where = self._address
+                server = await (
+                    loop.create_unix_server(make, where.unix, start_serving=False)
+                    if where.unix is not None
+                    else loop.create_server(make, where.host, where.port, start_serving=False)
+                )
+                try:
+                    await server.start_serving()
+                except BaseException:  # bound by two, and the other listens already
+                    server.close()
+                    raise
+                self.server = server
             except OSError as trouble:
                 if not told:  # whoever has it may be the gateway of before: said once, tried until it is gone
                     self._log.event("admin.unavailable", address=_said(self._address), trouble=trouble.strerror)

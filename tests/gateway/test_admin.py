@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import re
 import socket
 import time
@@ -21,6 +23,7 @@ from tests.gateway.fakes import Log
 from tests.gateway.issuer import Issuer
 from tests.gateway.raw import Answer, Client, ask, request
 from tests.gateway.upstream import Upstream
+from tests.gateway.websocket.peer import wait_until
 from tests.services.program import free_port
 
 Serve = Callable[[str], Running]
@@ -182,3 +185,25 @@ def test_every_metric_is_in_the_documentation_and_no_other(watched: Running) -> 
     told = get(watched, "/.gatehouse/metrics").body.decode()
     names = set(re.findall(r"^# TYPE (\S+)", told, re.MULTILINE))
     assert set(re.findall(r"`(gatehouse_[a-z_]+)`", page)) == names
+
+
+def test_an_address_that_somebody_takes_in_the_same_moment_leaves_no_socket_behind(
+    serve: Serve, issuer: Issuer, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two may have bound it: whoever listens second is told only then. A socket left open fails this test."""
+    port = free_port()
+    start = asyncio.Server.start_serving
+    with socket.socket() as first:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", port))
+
+        async def second(server: asyncio.Server) -> None:
+            if first.fileno() != -1 and port in {each.getsockname()[1] for each in server.sockets}:
+                first.listen()
+            await start(server)
+
+        monkeypatch.setattr(asyncio.Server, "start_serving", second)
+        running = serve(config_text(issuer, upstream, server=f'admin = "127.0.0.1:{port}"'))
+        assert wait_until(lambda: running.lines("admin.unavailable"))
+        gc.collect()
+    assert wait_until(lambda: running.lines("admin.listening"))

@@ -21,9 +21,19 @@ class Peer:
 
     def __init__(self) -> None:
         self.port = 0
-        self.reset()
+        self.server: Server | None = None
+        self.forget()
 
     def reset(self) -> None:
+        """Begin anew, when all is over that another test began: it might come in only now."""
+        server = self.server
+        assert server is not None
+        with connect(f"ws://127.0.0.1:{self.port}/last"):
+            pass  # whatever was on its way has been let in before this one
+        assert wait_until(lambda: not server.handler_threads)
+        self.forget()
+
+    def forget(self) -> None:
         self.script: Callable[[ServerConnection], None] = echo
         self.opened: list[ServerConnection] = []
         self.ended: list[tuple[int | None, str]] = []
@@ -67,7 +77,7 @@ def echo(connection: ServerConnection) -> None:
 
 @contextmanager
 def running(peer: Peer, **settings: Any) -> Iterator[Peer]:
-    server: Server = serve(
+    peer.server = server = serve(
         peer.serve,
         "127.0.0.1",
         0,
